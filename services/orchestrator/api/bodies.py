@@ -1,0 +1,87 @@
+"""What requests carry. Unknown keys are errors: a misspelt `pin` must not be a silent guess."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from schemas.incidents import MAX_SERVICES, MAX_TEXT, MAX_TITLE
+from schemas.vocabulary import PublicState, Severity
+from services.orchestrator.domain.policy import one_line
+from services.runtime.yamlfile import parse_duration
+
+
+def _clean(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("expected text without NUL characters")
+    return text
+
+
+def _single(text: str) -> str:
+    return one_line(text, MAX_TEXT)
+
+
+def _severity(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT), AfterValidator(_clean)]
+Title = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TITLE),
+    AfterValidator(_clean),
+    AfterValidator(_single),
+]
+Word = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_clean), AfterValidator(_single)
+]
+AnySeverity = Annotated[Severity, BeforeValidator(_severity)]
+NextIn = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timedelta(0), le=timedelta(days=7))]
+
+
+class Body(BaseModel):
+    """Any request's body."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Declare(Body):
+    """An incident begun by hand."""
+
+    title: Title
+    severity: AnySeverity
+    services: list[Word] = Field(default_factory=list, max_length=MAX_SERVICES)
+    reason: Text = "declared by hand"
+    drill: bool = False
+
+
+class Reason(Body):
+    """A step, and why."""
+
+    reason: Text
+
+
+class SeverityBody(Reason):
+    """A judgement of the impact; `pin` keeps rules from raising it."""
+
+    severity: AnySeverity
+    pin: bool = True
+
+
+class PublicStateBody(Reason):
+    """What the public is told."""
+
+    state: PublicState
+
+
+class UpdateBody(Body):
+    """Something to say to people; `next_in` (like `30m`) promises when they hear more."""
+
+    text: Text
+    next_in: NextIn | None = None
+
+
+class NoteBody(Body):
+    """A line for the timeline."""
+
+    text: Text

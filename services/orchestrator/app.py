@@ -1,0 +1,96 @@
+"""The orchestrator's composition root."""
+
+from prometheus_client import CollectorRegistry
+
+from schemas import topics
+from schemas.vocabulary import Severity
+from services.config import ConfigFile
+from services.orchestrator.api import overrides, reads
+from services.orchestrator.domain.policy import Policy
+from services.orchestrator.handlers.alerts import Intake
+from services.orchestrator.handlers.commands import Commands
+from services.orchestrator.handlers.journal import QUIET, Journal
+from services.orchestrator.handlers.views import Views
+from services.orchestrator.metrics import OrchestratorMetrics
+from services.orchestrator.store import incidents, tables
+from services.runtime.auth import Grants
+from services.runtime.bus.consume import Consumer
+from services.runtime.bus.port import Bus
+from services.runtime.clock import Clock
+from services.runtime.db import Database
+from services.runtime.lifecycle import Part
+from services.runtime.metrics import RuntimeMetrics
+from services.runtime.migrate import migrate
+from services.runtime.offsets import Offsets
+from services.runtime.outbox import Outbox
+from services.runtime.work import Work, Worker
+
+NAME = "orchestrator"
+READS = (topics.ALERTS, topics.DELIVERIES)
+GAUGE_INTERVAL = 5.0
+
+
+def policy_of(file: ConfigFile) -> Policy:
+    """The rules in force, from the configuration in force."""
+    config = file.config
+    return Policy(
+        version=file.hash,
+        severity_label=config.severity.label,
+        severity_map=dict(config.severity.map),
+        correlation=tuple(config.correlation.by),
+        quiet_period=config.timers.quiet_period,
+        refire_window=config.timers.refire_window,
+    )
+
+
+def build(
+    *,
+    bus: Bus,
+    clock: Clock,
+    config: ConfigFile,
+    grants: Grants,
+    database: Database,
+    metrics: RuntimeMetrics,
+    registry: CollectorRegistry,
+) -> Part:
+    """The orchestrator as a part of a process."""
+    metrics.declare(NAME, READS, (QUIET,))
+    counted = OrchestratorMetrics(registry)
+    outbox = Outbox(NAME, tables.outbox, database, bus, metrics)
+    journal = Journal(outbox, Work(tables.work))
+    commands = Commands(database, journal, lambda: policy_of(config), clock, counted)
+    intake = Intake(journal, lambda: policy_of(config), clock, counted)
+    timers = Worker(
+        service=NAME, queue=QUIET, work=journal.work, database=database, do=commands.fire_timer, clock=clock, metrics=metrics
+    )
+    journal.timers = timers
+    consumer = Consumer(
+        service=NAME, bus=bus, database=database, offsets=Offsets(tables.offsets), topics=READS,
+        handler=intake.handle, serial=True, clock=clock, metrics=metrics,
+    )  # fmt: skip
+
+    async def start() -> None:
+        await migrate(database, "services.orchestrator.store.migrations")
+
+    async def gauges() -> None:
+        while True:
+            async with database.read() as connection:
+                counts = await incidents.open_by_severity(connection)
+            for severity in Severity:
+                counted.open_incidents.labels(severity).set(counts.get(severity, 0))
+            await clock.sleep(GAUGE_INTERVAL)
+
+    def readiness() -> list[str]:
+        trouble = [f"orchestrator: {consumer.trouble}"] if consumer.trouble else []
+        return trouble + (
+            [f"orchestrator: {consumer.resting} partition(s) rest, too many records refused"] if consumer.resting else []
+        )
+
+    return Part(
+        name=NAME,
+        start=start,
+        stop=database.stop,
+        loops={"consumer": consumer.run, "outbox": outbox.run, "timers": timers.run, "gauges": gauges},
+        routers=(reads.routes(Views(database), grants), overrides.routes(commands, grants)),
+        readiness=readiness,
+    )

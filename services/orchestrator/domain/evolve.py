@@ -1,0 +1,160 @@
+"""Folding events into the incident: pure, total, and the only way its state comes about."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from schemas.incidents import (
+    MAX_LINKS,
+    MAX_SERVICES,
+    Actor,
+    AlertCounts,
+    AlertsAttached,
+    AlertsResolved,
+    Change,
+    Dismissed,
+    Incident,
+    Mitigated,
+    MitigationProposed,
+    NoteAdded,
+    Opened,
+    Promoted,
+    Proposal,
+    ProposalCleared,
+    PublicStateChanged,
+    Reopened,
+    Resolved,
+    SeverityChanged,
+    SeverityUnpinned,
+    Update,
+    UpdatePosted,
+)
+from schemas.vocabulary import IncidentState, worst
+
+
+@dataclass(frozen=True)
+class Happening:
+    """The circumstances of a change: to which incident, by whom, when, why."""
+
+    incident: str
+    actor: Actor
+    at: datetime
+    reason: str
+
+
+C = TypeVar("C")
+Updates = dict[str, Any]
+Fold = Callable[[Incident, Any, Happening], Updates]
+
+
+def evolve(incident: Incident | None, change: Change, happening: Happening) -> Incident:
+    """The incident after the change. Only `Opened` begins one; every other change needs one."""
+    if isinstance(change, Opened):
+        return _opened(change, happening)
+    assert incident is not None, f"{type(change).__name__} on an incident that was never opened"
+    updates = _FOLDS[type(change)](incident, change, happening)
+    return incident.model_copy(update=updates | {"version": incident.version + 1})
+
+
+def _opened(change: Opened, happening: Happening) -> Incident:
+    return Incident(
+        id=happening.incident,
+        uuid=change.uuid,
+        version=1,
+        title=change.title,
+        state=change.state,
+        severity=change.severity,
+        highest_severity=change.severity,
+        services=change.services,
+        environment=change.environment,
+        correlation_key=change.correlation_key,
+        drill=change.drill,
+        opened_at=happening.at,
+        opened_by=happening.actor,
+        reason=happening.reason,
+    )
+
+
+def _attached(incident: Incident, change: AlertsAttached, _: Happening) -> Updates:
+    counts = incident.alerts.model_copy(
+        update={"firing": incident.alerts.firing + change.count, "gating": incident.alerts.gating + change.gating}
+    )
+    return {
+        "alerts": counts,
+        "alert_severity": worst([incident.alert_severity, change.severity]),
+        "services": tuple(_first_distinct([*incident.services, *change.services], MAX_SERVICES)),
+        "links": merged_links(incident.links, change.links),
+        "quiet_since": None if counts.gating else incident.quiet_since,
+    }
+
+
+def _detached(incident: Incident, change: AlertsResolved, happening: Happening) -> Updates:
+    before = incident.alerts
+    counts = AlertCounts(
+        firing=max(0, before.firing - change.count),
+        muted=before.muted,
+        stale=before.stale,
+        resolved=before.resolved + change.count,
+        gating=max(0, before.gating - change.gating),
+    )
+    fell_quiet = bool(change.gating) and not counts.gating
+    return {"alerts": counts, "quiet_since": happening.at if fell_quiet else incident.quiet_since}
+
+
+def _severity(incident: Incident, change: SeverityChanged, _: Happening) -> Updates:
+    highest = worst([incident.highest_severity, change.after])
+    return {"severity": change.after, "severity_pinned": change.pinned, "highest_severity": highest}
+
+
+def _update(_incident: Incident, change: UpdatePosted, happening: Happening) -> Updates:
+    said = Update(text=change.text, at=happening.at, by=happening.actor.name)
+    return {"last_update": said, "next_update_due": change.next_due}
+
+
+def _proposed(_incident: Incident, _change: MitigationProposed, happening: Happening) -> Updates:
+    return {"proposal": Proposal(state=IncidentState.MITIGATED, at=happening.at, reason=happening.reason)}
+
+
+def _reopened(_incident: Incident, _change: Reopened, _happening: Happening) -> Updates:
+    return {"state": IncidentState.ACTIVE, "mitigated_at": None, "resolved_at": None, "proposal": None}
+
+
+def _ended(state: IncidentState, moment: str | None) -> Fold:
+    def fold(_incident: Incident, _change: Change, happening: Happening) -> Updates:
+        return {"state": state, "proposal": None} | ({moment: happening.at} if moment else {})
+
+    return fold
+
+
+_FOLDS: Mapping[type[Change], Fold] = {
+    AlertsAttached: _attached,
+    AlertsResolved: _detached,
+    SeverityChanged: _severity,
+    SeverityUnpinned: lambda *_: {"severity_pinned": False},
+    PublicStateChanged: lambda _incident, change, _happening: {"public_state": change.after},
+    UpdatePosted: _update,
+    NoteAdded: lambda *_: {},
+    MitigationProposed: _proposed,
+    ProposalCleared: lambda *_: {"proposal": None},
+    Mitigated: _ended(IncidentState.MITIGATED, "mitigated_at"),
+    Resolved: _ended(IncidentState.RESOLVED, "resolved_at"),
+    Dismissed: _ended(IncidentState.DISMISSED, None),
+    Promoted: _ended(IncidentState.ACTIVE, None),
+    Reopened: _reopened,
+}
+
+
+def merged_links(known: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """The known links and the new ones, at most six; a second one of a kind is named `runbook 2` and so on."""
+    links = dict(known)
+    for name, url in more.items():
+        if url in links.values() or len(links) >= MAX_LINKS:
+            continue
+        free = (f"{name} {number}" if number > 1 else name for number in range(1, MAX_LINKS + 1))
+        links[next(title for title in free if title not in links)] = url
+    return links
+
+
+def _first_distinct(words: Iterable[str], limit: int) -> list[str]:
+    return list(dict.fromkeys(words))[:limit]

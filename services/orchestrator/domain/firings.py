@@ -1,0 +1,130 @@
+"""Firings: what a stream of alert messages says about one alert, whatever their order and however often they come.
+
+Per fingerprint at most one firing is open. Messages carry no sequence and no send time, so only `startsAt` and `endsAt`
+tell what is newer: a resolve ends a firing unless the alert is known to have started after it; a firing that started
+before the last known end is old news. Absence of an alert in a payload never means anything.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from schemas.alerts import AlertReceived
+from schemas.vocabulary import Action, AlertStatus, FiringState, Severity
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided about a firing, once. `seq` is gapless over all decisions; `facts` are what was looked at."""
+
+    seq: int
+    action: Action
+    incident: str | None
+    severity: Severity | None
+    rule: str
+    policy: str
+    at: datetime
+    reason: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Firing:
+    """One episode of an alert. `newest_start` is the latest start that any message named, `not_before` the end of the
+    firing before this one; both keep late messages from being taken for news."""
+
+    fingerprint: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    generator_url: str
+    starts_at: datetime
+    newest_start: datetime
+    last_seen: datetime
+    received_at: datetime
+    not_before: datetime | None = None
+    ends_at: datetime | None = None
+    state: FiringState = FiringState.FIRING
+    severity: Severity | None = None
+    decision: Decision | None = field(default=None, compare=False)
+
+    @property
+    def incident(self) -> str | None:
+        return self.decision.incident if self.decision else None
+
+    @property
+    def gating(self) -> bool:
+        """Whether an incident with this firing linked cannot be over while it fires."""
+        return self.severity is not None and self.severity.critical
+
+    @property
+    def name(self) -> str:
+        return self.labels.get("alertname") or self.fingerprint
+
+
+class News(StrEnum):
+    """What a message turned out to be."""
+
+    BEGAN = "began"
+    ENDED = "ended"
+    ENDED_UNSEEN = "ended_unseen"
+    REPEATED = "repeated"
+    OLD = "old"
+
+
+def observe(latest: Firing | None, alert: AlertReceived, severity: Severity | None) -> tuple[News, Firing]:
+    """What the message says, given the latest firing known of its fingerprint; the firing it leads to or belongs to."""
+    if latest is None:
+        return _first_seen(alert, severity, None)
+    if latest.ends_at is None:
+        return _while_open(latest, alert)
+    if alert.starts_at <= latest.ends_at:
+        return _of_the_past(latest, alert)
+    return _first_seen(alert, severity, latest.ends_at)
+
+
+def _first_seen(alert: AlertReceived, severity: Severity | None, not_before: datetime | None) -> tuple[News, Firing]:
+    firing = Firing(
+        fingerprint=alert.fingerprint,
+        labels=alert.labels,
+        annotations=alert.annotations,
+        generator_url=alert.generator_url,
+        starts_at=alert.starts_at,
+        newest_start=alert.starts_at,
+        last_seen=alert.received_at,
+        received_at=alert.received_at,
+        not_before=not_before,
+        severity=severity,
+    )
+    if alert.status is AlertStatus.FIRING:
+        return News.BEGAN, firing
+    return News.ENDED_UNSEEN, _ended(firing, alert)
+
+
+def _while_open(latest: Firing, alert: AlertReceived) -> tuple[News, Firing]:
+    seen = replace(latest, last_seen=max(latest.last_seen, alert.received_at))
+    if alert.status is AlertStatus.FIRING:
+        if latest.not_before is not None and alert.starts_at <= latest.not_before:
+            return News.OLD, latest
+        earliest, newest = min(latest.starts_at, alert.starts_at), max(latest.newest_start, alert.starts_at)
+        return News.REPEATED, replace(seen, starts_at=earliest, newest_start=newest)
+    if _end_of(alert) < latest.newest_start:
+        return News.OLD, latest
+    return News.ENDED, _ended(seen, alert)
+
+
+def _of_the_past(latest: Firing, alert: AlertReceived) -> tuple[News, Firing]:
+    """The firing is over already; it may turn out to have begun earlier or ended later than was known."""
+    grown = replace(latest, starts_at=min(latest.starts_at, alert.starts_at))
+    if alert.status is AlertStatus.RESOLVED:
+        grown = replace(grown, ends_at=max(latest.ends_at or alert.starts_at, _end_of(alert)))
+    return News.OLD, grown
+
+
+def _ended(firing: Firing, alert: AlertReceived) -> Firing:
+    return replace(firing, ends_at=_end_of(alert), state=FiringState.RESOLVED)
+
+
+def _end_of(alert: AlertReceived) -> datetime:
+    return alert.ends_at or max(alert.starts_at, alert.received_at)

@@ -1,0 +1,40 @@
+"""From decision to event: carry changes out on an incident and record them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from schemas.incidents import MAX_TEXT, Actor, Incident, IncidentEvent
+from services.orchestrator.domain.evolve import Happening, evolve
+from services.orchestrator.domain.incident import Because
+from services.orchestrator.domain.wording import sentence
+
+
+def record(
+    incident_id: str,
+    incident: Incident | None,
+    changes: Sequence[Because],
+    *,
+    actor: Actor,
+    reason: str,
+    now: datetime,
+    caused_at: datetime | None = None,
+) -> tuple[Incident | None, list[IncidentEvent]]:
+    """The incident after the changes, and one event for each, versions gapless."""
+    events: list[IncidentEvent] = []
+    for because in changes:
+        why = (because.reason or reason)[:MAX_TEXT]
+        incident = evolve(incident, because.change, Happening(incident_id, actor, now, why))
+        events.append(
+            IncidentEvent(
+                type=because.change.TYPE,
+                incident=incident,
+                actor=actor,
+                occurred_at=now,
+                recorded_at=now,
+                reason=why,
+                text=sentence(because.change, incident),
+                caused_at=caused_at,
+                change=because.change.model_dump(mode="json"),
+            )
+        )
+    return incident, events

@@ -1,0 +1,52 @@
+"""The rules in force, as a value: what an alert's labels mean."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from schemas.vocabulary import Severity
+
+_ALWAYS_KNOWN = {severity.value.lower(): severity for severity in Severity}
+_FALLBACKS = {"service": ("service", "job", "alertname"), "env": ("env", "environment", "cluster")}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def one_line(text: str, limit: int) -> str:
+    """The text without control characters, at most `limit` characters long (a cut is marked by `…`)."""
+    plain = _CONTROL.sub(" ", text).strip()
+    return plain if len(plain) <= limit else plain[: limit - 1] + "…"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """`version` is the hash of the file it came from; decisions carry it."""
+
+    version: str
+    severity_label: str = "severity"
+    severity_map: Mapping[str, Severity] = field(default_factory=dict)
+    correlation: tuple[str, ...] = ("service", "env")
+    quiet_period: timedelta = timedelta(minutes=5)
+    refire_window: timedelta = timedelta(minutes=30)
+
+    def severity_of(self, labels: Mapping[str, str]) -> Severity | None:
+        """What the alert's severity label means; None when it is missing or its word is not known."""
+        word = labels.get(self.severity_label, "").strip().lower()
+        return _ALWAYS_KNOWN.get(word) or {name.lower(): known for name, known in self.severity_map.items()}.get(word)
+
+    def correlation_key(self, labels: Mapping[str, str]) -> str:
+        """`service=web,env=gprd`: alerts with equal keys belong together. A missing label counts as empty."""
+        return ",".join(f"{name}={label_or_fallback(labels, name) or ''}" for name in self.correlation)
+
+
+def label_or_fallback(labels: Mapping[str, str], name: str) -> str | None:
+    """The label, or the one that stands in for it (`service`: job, alertname; `env`: environment, cluster)."""
+    return next((labels[key] for key in _FALLBACKS.get(name, (name,)) if labels.get(key)), None)
+
+
+def service_of(labels: Mapping[str, str]) -> str | None:
+    return label_or_fallback(labels, "service")
+
+
+def environment_of(labels: Mapping[str, str]) -> str | None:
+    return label_or_fallback(labels, "env")

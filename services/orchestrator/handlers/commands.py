@@ -1,0 +1,154 @@
+"""Commands of people and timers: load, decide, store, answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from schemas.ids import digest, incident_id
+from schemas.incidents import Actor, Incident
+from services.orchestrator.domain import commands as ask
+from services.orchestrator.domain.happen import record
+from services.orchestrator.domain.incident import Context, Refusal, decide
+from services.orchestrator.domain.policy import Policy
+from services.orchestrator.handlers.journal import QUIET, Journal
+from services.orchestrator.metrics import OrchestratorMetrics
+from services.orchestrator.store import answers, incidents
+from services.runtime.clock import Clock
+from services.runtime.db import Database
+from services.runtime.work import Claimed
+
+
+@dataclass(frozen=True)
+class Request:
+    """Somebody's wish. `key` and `digest` make a repeat of it recognisable; `if_match` is the state they looked at."""
+
+    actor: Actor
+    reason: str
+    key: str | None = None
+    digest: str = ""
+    if_match: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The incident as it now is. `repeated` when the wish had been carried out before under the same key."""
+
+    incident: Incident
+    repeated: bool = False
+
+
+def etag(incident: Incident) -> str:
+    """Changes with what people set, not with every alert, so that a storm does not spoil a careful edit."""
+    roles = {role: holder.model_dump_json() if holder else "" for role, holder in sorted(incident.roles.items())}
+    parts = (incident.state, incident.severity, str(incident.severity_pinned), incident.public_state, str(roles))
+    return f'"{digest("etag", incident.uuid, *parts)}"'
+
+
+class Commands:
+    """Carries wishes out, one transaction each."""
+
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal,
+        policy: Callable[[], Policy],
+        clock: Clock,
+        metrics: OrchestratorMetrics,
+    ) -> None:
+        self._database, self._journal, self._policy = database, journal, policy
+        self._clock, self._metrics = clock, metrics
+
+    async def declare(self, request: Request, command: Callable[[str, str], ask.Open]) -> Answer | Refusal:
+        """Begin an incident by hand; `command` is given the id and the uuid."""
+        async with self._database.transaction(serial=True) as connection:
+            earlier = await self._answered(connection, request)
+            if earlier is not None:
+                return earlier
+            name, now = incident_id(await incidents.next_number(connection)), self._clock.now()
+            uuid = digest("incident", name, request.actor.name, now.isoformat())
+            answer = await self._carry_out(connection, name, None, command(name, uuid), request, now)
+            await self._remember(connection, request, answer, 201, now)
+        return self._told(answer)
+
+    async def execute(self, name: str, command: ask.Command, request: Request) -> Answer | Refusal:
+        """Change an incident."""
+        async with self._database.transaction(serial=True) as connection:
+            earlier = await self._answered(connection, request)
+            if earlier is not None:
+                return earlier
+            incident, now = await incidents.get(connection, name), self._clock.now()
+            if incident is not None and request.if_match not in {None, "*", etag(incident)}:
+                return Refusal(
+                    "precondition_failed", f"{name} has changed since you looked: it is {incident.state}, {incident.severity}."
+                )
+            answer = await self._carry_out(connection, name, incident, command, request, now)
+            await self._remember(connection, request, answer, 200, now)
+        return self._told(answer)
+
+    async def fire_timer(self, claimed: Claimed) -> None:
+        """A quiet-period timer is due. Its event and its end are one transaction; what no longer holds decides nothing."""
+        policy = self._policy()
+        actor = Actor(kind="timer", name="quiet-period", policy=policy.version)
+        request = Request(actor=actor, reason="the quiet period is over")
+        async with self._database.transaction(serial=True) as connection:
+            incident, now = await incidents.get(connection, claimed.key), self._clock.now()
+            await self._journal.work.cancel(connection, QUIET, [claimed.key])
+            if incident is not None:
+                await self._carry_out(connection, incident.id, incident, ask.ProposeMitigation(), request, now)
+                await self._journal.set_timers(connection, [incident], policy.quiet_period, after=now)
+        self._journal.wake()
+
+    async def _carry_out(
+        self,
+        connection: AsyncConnection,
+        name: str,
+        incident: Incident | None,
+        command: ask.Command,
+        request: Request,
+        now: datetime,
+    ) -> Answer | Refusal:
+        policy = self._policy()
+        holder = await incidents.key_holder(connection, incident.correlation_key) if incident else None
+        changes = decide(incident, command, Context(now=now, quiet_period=policy.quiet_period, key_holder=holder))
+        if isinstance(changes, Refusal):
+            return changes
+        after, events = record(name, incident, changes, actor=request.actor, reason=request.reason, now=now, caused_at=now)
+        await self._journal.store(connection, events, policy.quiet_period)
+        self._metrics.commands.labels("done" if events else "unchanged").inc()
+        assert after is not None
+        return Answer(after)
+
+    async def _answered(self, connection: AsyncConnection, request: Request) -> Answer | Refusal | None:
+        if request.key is None:
+            return None
+        earlier = await answers.find(connection, request.actor.name, request.key)
+        if earlier is None:
+            return None
+        if earlier.request != request.digest:
+            return Refusal("key_reused", "This Idempotency-Key was used for another request.")
+        incident = await incidents.get(connection, earlier.incident)
+        return Answer(incident, repeated=True) if incident else None
+
+    async def _remember(
+        self, connection: AsyncConnection, request: Request, answer: Answer | Refusal, status: int, now: datetime
+    ) -> None:
+        if request.key is None or isinstance(answer, Refusal):
+            return
+        await answers.keep(
+            connection,
+            actor=request.actor.name,
+            key=request.key,
+            request=request.digest,
+            status=status,
+            incident=answer.incident.id,
+            now=now,
+        )
+
+    def _told(self, answer: Answer | Refusal) -> Answer | Refusal:
+        if isinstance(answer, Refusal):
+            self._metrics.commands.labels("refused").inc()
+        else:
+            self._journal.wake()
+        return answer

@@ -1,0 +1,61 @@
+"""Storing what happened to incidents: events, state, messages and timers, all in the caller's transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from schemas import topics
+from schemas.catalogue import encode
+from schemas.ids import digest
+from schemas.incidents import Incident, IncidentEvent
+from services.orchestrator.domain.incident import quiet_due
+from services.orchestrator.store import incidents
+from services.runtime.bus.port import Message
+from services.runtime.outbox import Outbox
+from services.runtime.work import Item, Work, Worker
+
+QUIET = "quiet"
+"""The queue of quiet-period timers; the key is the incident."""
+
+
+@dataclass
+class Journal:
+    """`wake` is called after the commit: the outbox relay and the timers may have something to do."""
+
+    outbox: Outbox
+    work: Work
+    timers: Worker | None = None
+
+    async def store(self, connection: AsyncConnection, happened: Sequence[IncidentEvent], quiet_period: timedelta) -> None:
+        """Append the events, publish them, and set or cancel the quiet-period timer of each incident."""
+        if not happened:
+            return
+        await incidents.append(connection, happened)
+        await self.outbox.put(connection, [message_of(event) for event in happened])
+        final = {event.incident.id: event.incident for event in happened}
+        await self.set_timers(connection, list(final.values()), quiet_period)
+
+    async def set_timers(
+        self, connection: AsyncConnection, touched: Sequence[Incident], quiet_period: timedelta, *, after: datetime | None = None
+    ) -> None:
+        """Arm or cancel the quiet-period timer of each incident; one that was due before `after` has had its turn."""
+        due = {incident.id: quiet_due(incident, quiet_period) for incident in touched}
+        if after is not None:
+            due = {name: when if when and when > after else None for name, when in due.items()}
+        await self.work.cancel(connection, QUIET, [name for name, when in due.items() if when is None])
+        await self.work.put(connection, [Item(QUIET, name, when) for name, when in due.items() if when is not None])
+
+    def wake(self) -> None:
+        self.outbox.wake()
+        if self.timers:
+            self.timers.wake()
+
+
+def message_of(event: IncidentEvent) -> Message:
+    """The event as it goes to everybody; its id is made of the incident and the version."""
+    incident = event.incident
+    name = digest("event", incident.uuid, str(event.version))
+    value = encode(event.type, event, id=name, source="orchestrator", subject=incident.id)
+    return Message(topics.INCIDENTS, incident.id, value)

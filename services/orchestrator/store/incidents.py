@@ -1,0 +1,137 @@
+"""Incidents and their events: appended, folded, read."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from schemas.ids import incident_number
+from schemas.incidents import Actor, Incident, IncidentEvent
+from schemas.vocabulary import IncidentState
+from services.orchestrator.store.tables import events, incidents
+from services.runtime.db import among
+
+_OPEN = incidents.c.state.in_([state for state in IncidentState if state.open])
+
+
+async def get(connection: AsyncConnection, incident: str) -> Incident | None:
+    found = await _incidents(connection, select(incidents.c.body).where(incidents.c.id == incident))
+    return found[0] if found else None
+
+
+async def concerned(
+    connection: AsyncConnection, keys: Collection[str], linked: Collection[str], resolved_since: datetime
+) -> list[Incident]:
+    """The incidents that alerts with these keys may join or reopen, and those already linked."""
+    recent = (incidents.c.state == IncidentState.RESOLVED) & (incidents.c.resolved_at >= resolved_since)
+    mine = among(connection, incidents.c.correlation_key, keys) & or_(_OPEN, recent)
+    return await _incidents(connection, select(incidents.c.body).where(mine | among(connection, incidents.c.id, linked)))
+
+
+async def key_holder(connection: AsyncConnection, key: str | None) -> str | None:
+    """The open incident that holds a correlation key."""
+    if key is None:
+        return None
+    holder = await connection.execute(select(incidents.c.id).where((incidents.c.correlation_key == key) & _OPEN))
+    return holder.scalar_one_or_none()
+
+
+async def next_number(connection: AsyncConnection) -> int:
+    return int((await connection.execute(select(func.coalesce(func.max(incidents.c.number), 0)))).scalar_one()) + 1
+
+
+async def page(
+    connection: AsyncConnection, *, only_open: bool, state: str | None, severity: str | None, before: int | None, limit: int
+) -> list[Incident]:
+    """Incidents newest first, below the number `before`."""
+    query = select(incidents.c.body).order_by(incidents.c.number.desc()).limit(limit)
+    for wanted, condition in (
+        (only_open or None, _OPEN),
+        (state, incidents.c.state == state),
+        (severity, incidents.c.severity == severity),
+        (before, incidents.c.number < (before or 0)),
+    ):
+        if wanted is not None:
+            query = query.where(condition)
+    return await _incidents(connection, query)
+
+
+async def open_by_severity(connection: AsyncConnection) -> dict[str, int]:
+    """How many incidents are open, per severity."""
+    query = select(incidents.c.severity, func.count()).where(_OPEN).group_by(incidents.c.severity)
+    return {row[0]: row[1] for row in await connection.execute(query)}
+
+
+async def append(connection: AsyncConnection, happened: Sequence[IncidentEvent]) -> None:
+    """Store events and the state after them. A version that exists already raises IntegrityError: nobody decides twice."""
+    if not happened:
+        return
+    await connection.execute(insert(events), [_event_row(event) for event in happened])
+    final = {event.incident.id: event.incident for event in happened}
+    new = {event.incident.id for event in happened if event.version == 1}
+    fresh = [_incident_row(incident) for incident in final.values() if incident.id in new]
+    if fresh:
+        await connection.execute(insert(incidents), fresh)
+    for incident in final.values():
+        if incident.id not in new:
+            values = _incident_row(incident)
+            await connection.execute(update(incidents).where(incidents.c.id == incident.id).values(**values))
+
+
+async def timeline(connection: AsyncConnection, incident: str, after: int, limit: int) -> list[dict[str, Any]]:
+    """The events of an incident with a version above `after`, in order, in the API's shape."""
+    mine = (events.c.incident == incident) & (events.c.version > after)
+    query = select(events).where(mine).order_by(events.c.version).limit(limit)
+    return [
+        {
+            "seq": row.version,
+            "type": row.type,
+            "occurred_at": row.occurred_at,
+            "recorded_at": row.recorded_at,
+            "actor": row.actor,
+            "text": row.text,
+            "reason": row.reason,
+            "data": row.change,
+        }
+        for row in await connection.execute(query)
+    ]
+
+
+async def stored_events(connection: AsyncConnection, incident: str | None = None) -> list[Any]:
+    """All stored events, of one incident or of all, in an order in which they can be folded."""
+    query = select(events).order_by(events.c.recorded_at, events.c.incident, events.c.version)
+    return list(await connection.execute(query.where(events.c.incident == incident) if incident else query))
+
+
+async def _incidents(connection: AsyncConnection, query: Select[Any]) -> list[Incident]:
+    return [Incident.model_validate(row.body) for row in await connection.execute(query)]
+
+
+def _incident_row(incident: Incident) -> dict[str, Any]:
+    return {
+        "number": incident_number(incident.id),
+        "id": incident.id,
+        "version": incident.version,
+        "state": incident.state,
+        "severity": incident.severity,
+        "correlation_key": incident.correlation_key,
+        "resolved_at": incident.resolved_at,
+        "body": incident.model_dump(mode="json"),
+    }
+
+
+def _event_row(event: IncidentEvent) -> dict[str, Any]:
+    return {
+        "incident": event.incident.id,
+        "version": event.version,
+        "type": event.type,
+        "actor": Actor.model_dump(event.actor, mode="json"),
+        "occurred_at": event.occurred_at,
+        "recorded_at": event.recorded_at,
+        "caused_at": event.caused_at,
+        "reason": event.reason,
+        "text": event.text,
+        "change": event.change,
+    }

@@ -1,0 +1,102 @@
+"""The orchestrator's tables. The events are the truth; `incidents` is their fold, kept for reading and for the unique index."""
+
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, text
+
+from services.runtime.db import UtcDateTime
+from services.runtime.offsets import offsets_table
+from services.runtime.outbox import outbox_table
+from services.runtime.work import work_table
+
+metadata = MetaData()
+
+offsets = offsets_table(metadata)
+outbox = outbox_table(metadata)
+work = work_table(metadata)
+
+firings = Table(
+    "firings",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("latest", Boolean, nullable=False),
+    Column("labels", JSON, nullable=False),
+    Column("annotations", JSON, nullable=False),
+    Column("generator_url", Text, nullable=False),
+    Column("starts_at", UtcDateTime, nullable=False),
+    Column("newest_start", UtcDateTime, nullable=False),
+    Column("last_seen", UtcDateTime, nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("not_before", UtcDateTime),
+    Column("ends_at", UtcDateTime),
+    Column("state", Text, nullable=False),
+    Column("severity", Text),
+    Column("action", Text, nullable=False),
+    Column("incident", Text),
+    Column("rule", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("decided_at", UtcDateTime, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Index("firings_latest", "fingerprint", unique=True, postgresql_where=text("latest"), sqlite_where=text("latest")),
+    Index("firings_history", "fingerprint", "seq"),
+    Index("firings_incident", "incident", "seq"),
+)
+
+OPEN_STATES = "state IN ('triage', 'active', 'mitigated')"
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Text, nullable=False, unique=True),
+    Column("version", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("correlation_key", Text),
+    Column("resolved_at", UtcDateTime),
+    Column("body", JSON, nullable=False),
+    Index(
+        "incidents_one_open_per_key",
+        "correlation_key",
+        unique=True,
+        postgresql_where=text(OPEN_STATES),
+        sqlite_where=text(OPEN_STATES),
+    ),
+    Index("incidents_recent", "correlation_key", "resolved_at"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("incident", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("actor", JSON, nullable=False),
+    Column("occurred_at", UtcDateTime, nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    Column("caused_at", UtcDateTime),
+    Column("reason", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("change", JSON, nullable=False),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("incident", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("body", JSON, nullable=False),
+    Index("notices_incident", "incident", "at"),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("actor", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("incident", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""Plumbing that all services stand on. It knows no incident word."""

@@ -1,0 +1,160 @@
+"""The clients of aiokafka as we want them, and how to get rid of them when the broker does not answer."""
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from schemas.topics import TOPICS, Topic
+from services.runtime.errors import BusUnavailable
+
+log = structlog.get_logger()
+
+MAX_REQUEST = 2 << 20
+"""Bytes of the largest request, and of the largest record batch a topic of ours takes."""
+MAX_BATCH = 512 << 10
+"""Bytes of a record batch; half of what a broker takes by default, since a topic may have been made by somebody else."""
+FETCH = 16 << 20
+"""Bytes of one answer to a fetch."""
+GOODBYE = 2.0
+"""Seconds a client has to say goodbye to its broker."""
+
+Connection = Mapping[str, Any]
+"""Arguments of every client: addresses, name, security."""
+
+
+async def within(seconds: float, what: Awaitable[Any]) -> Any:  # Any: aiokafka has no types
+    """Await `what`, which aiokafka may never answer, or raise `BusUnavailable` after some seconds."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await what
+    except TimeoutError:
+        raise BusUnavailable("Kafka does not answer") from None
+    except (KafkaError, OSError) as error:
+        raise BusUnavailable(f"Kafka does not work: {_words(error)}") from error
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def new_producer(connection: Connection, timeout: float) -> AIOKafkaProducer:
+    """Not started yet. No linger: it delays every lonely message, and we make batches ourselves. No transactions."""
+    return AIOKafkaProducer(
+        **connection,
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=0,
+        max_batch_size=MAX_BATCH,
+        max_request_size=MAX_REQUEST,
+        request_timeout_ms=int(timeout * 1000),
+    )
+
+
+def new_consumer(connection: Connection, **options: Any) -> AIOKafkaConsumer:
+    """Not started yet. Bytes in, bytes out: a deserializer that raises would block its partition for ever."""
+    return AIOKafkaConsumer(
+        **connection,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=MAX_REQUEST,
+        fetch_max_bytes=FETCH,
+        **options,
+    )
+
+
+async def end_producer(producer: AIOKafkaProducer) -> None:
+    """`stop` waits for the broker for ever when something is unsent (aiokafka#1101); what is unsent is given up here."""
+    sender = producer._sender
+    if sender.sender_task is not None:
+        sender.sender_task.cancel()
+    with suppress(BusUnavailable):
+        await within(GOODBYE, producer.client.close())
+    if sender.sender_task is not None:
+        await asyncio.wait([sender.sender_task], timeout=GOODBYE)
+    producer._message_accumulator.fail_all(KafkaError("the producer was given up"))
+    with suppress(BusUnavailable):
+        await within(GOODBYE, producer.stop())
+
+
+async def end_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Leave the group, if the broker answers, and close; what `stop` does not get to is closed one by one."""
+    try:
+        await within(GOODBYE, consumer.stop())
+        return
+    except BusUnavailable as error:
+        log.info("bus.consumer_abandoned", reason=error.detail)
+    coordinator = consumer._coordinator
+    tasks = (coordinator._coordination_task, coordinator._heartbeat_task, coordinator._commit_refresh_task) if coordinator else ()
+    left = [task for task in tasks if task is not None and not task.done()]
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=GOODBYE)
+    for part in (consumer._fetcher, consumer._client):
+        with suppress(BusUnavailable):
+            await within(GOODBYE, part.close()) if part else None
+
+
+class Admin:
+    """Looks at the topics and makes those that are missing. Use as an async context manager."""
+
+    def __init__(self, connection: Connection, timeout: float) -> None:
+        self._client = AIOKafkaAdminClient(**connection, request_timeout_ms=int(timeout * 1000))
+        self._timeout = timeout
+
+    async def __aenter__(self) -> "Admin":
+        try:
+            await within(self._timeout, self._client.start())
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with suppress(BusUnavailable):
+            await within(GOODBYE, self._client.close())
+
+    async def make_topics(self) -> None:
+        """Topics that exist are used as they are; more than one broker keeps copies, and one of them may be away."""
+        known = set(await within(self._timeout, self._client.list_topics()))
+        missing = [topic for topic in TOPICS if topic.name not in known]
+        if not missing:
+            return
+        brokers = (await within(self._timeout, self._client.describe_cluster()))["brokers"]
+        wanted = [_new_topic(topic, min(3, len(brokers))) for topic in missing]
+        response = await within(self._timeout, self._client.create_topics(wanted, timeout_ms=int(self._timeout * 1000)))
+        _check(response.topic_errors)
+
+    async def describe(self) -> list[tuple[Topic, int, int]]:
+        """Each of our topics with its partitions and copies; zeros when it does not exist."""
+        answer = await within(self._timeout, self._client.describe_topics([topic.name for topic in TOPICS]))
+        found = {entry["topic"]: entry["partitions"] for entry in answer}
+        return [
+            (topic, len(partitions), min((len(one["replicas"]) for one in partitions), default=0))
+            for topic in TOPICS
+            for partitions in [found.get(topic.name, [])]
+        ]
+
+
+def _new_topic(topic: Topic, copies: int) -> NewTopic:
+    config = {
+        "retention.ms": str(topic.retention * 1000),
+        "min.insync.replicas": str(max(1, copies - 1)),
+        "max.message.bytes": str(MAX_REQUEST),
+        # The broker's clock: a writer whose clock is wrong would have its messages refused or forgotten at once.
+        "message.timestamp.type": "LogAppendTime",
+    }
+    return NewTopic(topic.name, topic.partitions, copies, topic_configs=config)
+
+
+def _check(errors: Iterable[tuple[Any, ...]]) -> None:
+    for name, code, *message in errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise BusUnavailable(f"Kafka does not make the topic {name}: {message[0] if message else error.__name__}")

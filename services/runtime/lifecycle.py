@@ -1,0 +1,178 @@
+"""The life of a process: start its parts, serve, and give everything back in reverse order within a bounded time."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+
+import structlog
+import uvicorn
+from fastapi import APIRouter
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from services.runtime.errors import Unavailable
+from services.runtime.metrics import RuntimeMetrics
+from services.runtime.web import unavailable
+
+log = structlog.get_logger(__name__)
+
+DRAIN = 8.0
+"""Seconds that open requests have to end after SIGTERM; the whole stop stays below 10."""
+
+Loop = Callable[[], Awaitable[None]]
+
+
+async def _nothing() -> None:
+    return None
+
+
+def _ready() -> list[str]:
+    return []
+
+
+@dataclass
+class Part:
+    """What a service brings into a process.
+
+    `loops` run from start to stop and are started again after an unexpected error. `hot` maps path prefixes to plain ASGI
+    applications that answer before the web framework is asked. `readiness` says in words what keeps the part from being ready.
+    """
+
+    name: str
+    start: Callable[[], Awaitable[None]] = _nothing
+    stop: Callable[[], Awaitable[None]] = _nothing
+    loops: Mapping[str, Loop] = field(default_factory=dict)
+    routers: Sequence[APIRouter] = ()
+    hot: Mapping[str, ASGIApp] = field(default_factory=dict)
+    readiness: Callable[[], list[str]] = _ready
+
+
+class Dispatch:
+    """One application: the hot paths first, everything else to `web`. Until `open` only the operator's endpoints answer."""
+
+    def __init__(self, hot: Mapping[str, ASGIApp], web: ASGIApp) -> None:
+        self._hot, self._web, self.open = tuple(hot.items()), web, False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._choose(scope)(scope, receive, send)
+
+    def _choose(self, scope: Scope) -> ASGIApp:
+        if scope["type"] != "http":
+            return self._web
+        path: str = scope["path"]
+        if not self.open and not path.startswith(("/-/", "/metrics")):
+            return unavailable("Tocsin is starting.").response()
+        return next((application for prefix, application in self._hot if path.startswith(prefix)), self._web)
+
+
+@asynccontextmanager
+async def running(parts: Sequence[Part], metrics: RuntimeMetrics) -> AsyncIterator[None]:
+    """All parts started, their loops running; stopped in reverse order at the end, whatever happened."""
+    started: list[Part] = []
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        for part in parts:
+            started.append(part)
+            await _start(part)
+        for part in parts:
+            for name, loop in part.loops.items():
+                tasks.append(asyncio.create_task(_forever(f"{part.name}.{name}", loop, metrics), name=name))
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for part in reversed(started):
+            await _stop(part)
+
+
+async def _start(part: Part) -> None:
+    """A part that stands on something away waits for it; the process answers 503 meanwhile."""
+    while True:
+        try:
+            await part.start()
+            return
+        except Unavailable as error:
+            log.warning("start_waits", part=part.name, reason=error.detail)
+            await asyncio.sleep(1.0)
+
+
+async def _stop(part: Part) -> None:
+    try:
+        async with asyncio.timeout(5):
+            await part.stop()
+    except Exception:  # the edge of the process: one part that cannot stop must not keep the others
+        log.exception("stop_failed", part=part.name)
+
+
+async def _forever(name: str, loop: Loop, metrics: RuntimeMetrics) -> None:
+    metrics.loop_failures.labels(name)
+    while True:
+        try:
+            await loop()
+        except Exception:  # the edge of the loop: counted, logged, started again
+            log.exception("loop_failed", loop=name)
+            metrics.loop_failures.labels(name).inc()
+            await asyncio.sleep(1.0)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handling, which knows no SIGHUP; ours is in `signals`."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class WebServer:
+    """Serves one application until told to stop. `port` is the real one once `start` has returned (0 asks for a free one)."""
+
+    def __init__(self, application: ASGIApp, host: str, port: int, *, limit: int = 1000) -> None:
+        config = uvicorn.Config(
+            application,
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=65,
+            timeout_graceful_shutdown=int(DRAIN),
+            limit_concurrency=limit,
+            lifespan="off",
+        )
+        self._server, self.host, self.port = _Server(config), host, port
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen; raises OSError when the address cannot be used."""
+        self._server.config.load()
+        self._server.lifespan = self._server.config.lifespan_class(self._server.config)
+        socket = self._server.config.bind_socket() if self.port else None
+        self._task = asyncio.create_task(self._server.serve([socket] if socket else None), name="web")
+        while not self._server.started:
+            if self._task.done():
+                self._task.result()
+                raise OSError(f"cannot listen on {self.host}:{self.port}")
+            await asyncio.sleep(0.005)
+        self.port = self._server.servers[0].sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Refuse new connections, let open requests end within `DRAIN` seconds."""
+        self._server.should_exit = True
+        if self._task:
+            await asyncio.wait([self._task], timeout=DRAIN + 1)
+
+
+@contextmanager
+def signals(stop: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM and SIGINT stop, SIGHUP reloads."""
+    loop = asyncio.get_running_loop()
+    actions = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
+    for number, action in actions.items():
+        loop.add_signal_handler(number, action)
+    try:
+        yield
+    finally:
+        for number in actions:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,267 @@
+"""Durable work: things to do at a moment, kept in the service's own database. Timers, effects and deliveries are queues of it.
+
+A piece of work is known by its queue and key. Putting it again replaces what it carries and keeps its place; a worker
+that was busy with the older revision then leaves the newer one to be done. Claiming takes a lease; a lease that runs out
+is taken over by whoever looks next, so nothing is stuck after a crash. Pieces of one lane are done one at a time, in the
+order they were first put. What is done is deleted: the table holds only what is still to do.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+import structlog
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ColumnElement,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    case,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.runtime.clock import Clock
+from services.runtime.db import Database, UtcDateTime
+from services.runtime.errors import Unavailable
+from services.runtime.metrics import RuntimeMetrics
+from services.runtime.retry import Backoff
+from services.runtime.wake import Waker
+
+log = structlog.get_logger(__name__)
+
+LEASE = timedelta(seconds=60)
+LONGEST_SLEEP = 30.0
+
+
+def work_table(metadata: MetaData) -> Table:
+    """`id` is the place in the lane, `revision` grows with each put, `attempt` counts claims of this revision."""
+    return Table(
+        "work",
+        metadata,
+        Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+        Column("queue", Text, nullable=False),
+        Column("key", Text, nullable=False),
+        Column("lane", Text),
+        Column("due_at", UtcDateTime, nullable=False),
+        Column("lease_until", UtcDateTime),
+        Column("revision", Integer, nullable=False),
+        Column("attempt", Integer, nullable=False),
+        Column("reason", Text),
+        Column("payload", JSON, nullable=False),
+        UniqueConstraint("queue", "key"),
+        Index("work_due", "queue", "due_at"),
+        Index("work_lane", "queue", "lane", "id"),
+    )
+
+
+@dataclass(frozen=True)
+class Item:
+    """Work to put. With a `lane` it waits for what was put before it in the same lane."""
+
+    queue: str
+    key: str
+    due_at: datetime
+    lane: str | None = None
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """Work to do now. `attempt` is 1 the first time; a higher one may follow a try whose outcome nobody knows."""
+
+    id: int
+    queue: str
+    key: str
+    revision: int
+    attempt: int
+    due_at: datetime
+    payload: dict[str, Any]
+
+
+class Work:
+    """The work table of one service."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    async def put(self, connection: AsyncConnection, items: Sequence[Item]) -> None:
+        """Add or replace work, in the caller's transaction; wake the worker after its commit."""
+        if not items:
+            return
+        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+        statement = dialect.insert(self._table)
+        fresh = statement.excluded
+        statement = statement.on_conflict_do_update(
+            index_elements=["queue", "key"],
+            set_={
+                "due_at": fresh.due_at,
+                "payload": fresh.payload,
+                "attempt": 0,
+                "reason": None,
+                "revision": self._table.c.revision + 1,
+            },
+        )
+        rows = [
+            {
+                "queue": item.queue, "key": item.key, "lane": item.lane, "due_at": item.due_at, "lease_until": None,
+                "revision": 1, "attempt": 0, "reason": None, "payload": dict(item.payload),
+            }
+            for item in items
+        ]  # fmt: skip
+        await connection.execute(statement, rows)
+
+    async def cancel(self, connection: AsyncConnection, queue: str, keys: Sequence[str]) -> None:
+        """Forget work that is no longer wanted."""
+        if keys:
+            columns = self._table.c
+            await connection.execute(delete(self._table).where((columns.queue == queue) & columns.key.in_(keys)))
+
+    async def done(self, connection: AsyncConnection, claimed: Claimed) -> None:
+        """Finish it; if it was put again meanwhile, the newer revision stays and is due."""
+        mine = self._table.c.id == claimed.id
+        removed = await connection.execute(delete(self._table).where(mine & (self._table.c.revision == claimed.revision)))
+        if not removed.rowcount:
+            await connection.execute(update(self._table).where(mine).values(lease_until=None))
+
+    async def again(self, connection: AsyncConnection, claimed: Claimed, due_at: datetime, reason: str) -> None:
+        """Try the same work again later."""
+        columns = self._table.c
+        mine = (columns.id == claimed.id) & (columns.revision == claimed.revision)
+        values = {"lease_until": None, "due_at": due_at, "reason": reason}
+        moved = await connection.execute(update(self._table).where(mine).values(**values))
+        if not moved.rowcount:
+            await connection.execute(update(self._table).where(columns.id == claimed.id).values(lease_until=None))
+
+    async def claim(self, connection: AsyncConnection, queue: str, limit: int, now: datetime) -> list[Claimed]:
+        """Take up to `limit` pieces that are due, with a lease of 60 s."""
+        columns = self._table.c
+        free = or_(columns.lease_until.is_(None), columns.lease_until <= now)
+        due = (
+            select(columns.id)
+            .where((columns.queue == queue) & (columns.due_at <= now) & free & self._first_in_lane())
+            .order_by(columns.due_at, columns.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        taken = await connection.execute(
+            update(self._table)
+            .where(columns.id.in_(due.scalar_subquery()))
+            .values(lease_until=now + LEASE, attempt=columns.attempt + 1)
+            .returning(columns.id, columns.queue, columns.key, columns.revision, columns.attempt, columns.due_at, columns.payload)
+        )
+        return sorted((Claimed(*row) for row in taken), key=lambda claimed: (claimed.due_at, claimed.id))
+
+    async def outlook(self, connection: AsyncConnection, queue: str) -> tuple[int, datetime | None]:
+        """How much is to do, and when the next piece can be claimed."""
+        columns = self._table.c
+        when = case((columns.lease_until > columns.due_at, columns.lease_until), else_=columns.due_at)
+        count = select(func.count()).select_from(self._table).where(columns.queue == queue)
+        soonest = select(func.min(when)).where((columns.queue == queue) & self._first_in_lane())
+        pending = int((await connection.execute(count)).scalar_one())
+        next_due: datetime | None = (await connection.execute(soonest)).scalar_one()
+        return pending, next_due
+
+    def _first_in_lane(self) -> ColumnElement[bool]:
+        mine, earlier = self._table.c, self._table.alias("earlier")
+        before = (earlier.c.queue == mine.queue) & (earlier.c.lane == mine.lane) & (earlier.c.id < mine.id)
+        return ~exists().where(before)
+
+
+Do = Callable[[Claimed], Awaitable[None]]
+"""Does one piece and finishes it by `done` or `again` in its own transaction."""
+
+
+class Worker:
+    """The loop over one queue: claims what is due, does up to `width` pieces at a time, sleeps until the next is due."""
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        queue: str,
+        work: Work,
+        database: Database,
+        do: Do,
+        clock: Clock,
+        metrics: RuntimeMetrics,
+        width: int = 8,
+    ) -> None:
+        self._service, self._queue, self._work, self._database = service, queue, work, database
+        self._do, self._clock, self._metrics, self._width = do, clock, metrics, width
+        self._waker, self._running = Waker(), set[asyncio.Task[None]]()
+        self._backoff, self._dice = Backoff(first=1.0, most=60.0), Random()
+
+    def wake(self) -> None:
+        self._waker.wake()
+
+    async def run(self) -> None:
+        """Work until cancelled; what is being done then is cancelled too and taken up again after its lease."""
+        try:
+            while True:
+                try:
+                    pause = await self._round()
+                except Unavailable as error:
+                    log.warning("work_waits", service=self._service, queue=self._queue, reason=error.detail)
+                    pause = 1.0
+                await self._waker.sleep(pause)
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _round(self) -> float:
+        room = self._width - len(self._running)
+        if room <= 0:
+            return LONGEST_SLEEP
+        async with self._database.transaction() as connection:
+            claimed = await self._work.claim(connection, self._queue, room, self._clock.now())
+            pending, next_due = await self._work.outlook(connection, self._queue)
+        for piece in claimed:
+            task = asyncio.create_task(self._guarded(piece), name=f"work:{self._queue}:{piece.key}")
+            self._running.add(task)
+            task.add_done_callback(self._finished)
+        return self._report(pending, next_due)
+
+    def _report(self, pending: int, next_due: datetime | None) -> float:
+        wait = LONGEST_SLEEP if next_due is None else (next_due - self._clock.now()).total_seconds()
+        self._metrics.work_pending.labels(self._service, self._queue).set(pending)
+        self._metrics.work_overdue.labels(self._service, self._queue).set(max(0.0, -wait))
+        return min(max(wait, 0.0), LONGEST_SLEEP)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._waker.wake()
+
+    async def _guarded(self, piece: Claimed) -> None:
+        try:
+            await self._do(piece)
+        except Unavailable as error:
+            await self._postpone(piece, error.detail)
+        except Exception as error:  # the edge of the loop: counted, logged, tried again
+            self._metrics.work_failures.labels(self._service, self._queue).inc()
+            log.exception("work_failed", service=self._service, queue=self._queue, key=piece.key)
+            await self._postpone(piece, f"{type(error).__name__} while doing it")
+
+    async def _postpone(self, piece: Claimed, reason: str) -> None:
+        due_at = self._clock.now() + timedelta(seconds=self._backoff.wait(piece.attempt, self._dice))
+        try:
+            async with self._database.transaction() as connection:
+                await self._work.again(connection, piece, due_at, reason)
+        except Unavailable:
+            log.warning("work_left_to_its_lease", service=self._service, queue=self._queue, key=piece.key)

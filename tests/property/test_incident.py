@@ -1,0 +1,119 @@
+"""The incident under random commands: total, refusing without change, and equal to the fold of its events."""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.catalogue import CATALOGUE, decode, encode
+from schemas.incidents import CHANGES, Change, Incident, IncidentEvent
+from schemas.vocabulary import IncidentState, PublicState, Severity, worst
+from services.orchestrator.domain import commands as ask
+from services.orchestrator.domain.evolve import Happening, evolve
+from services.orchestrator.domain.happen import record
+from services.orchestrator.domain.incident import Because, Context, Refusal, decide
+from services.orchestrator.domain.transitions import Step
+from tests.builders import ANN, NOW
+
+severities, texts = st.sampled_from(Severity), st.text(min_size=1, max_size=50)
+gating = st.integers(0, 3)
+commands = st.one_of(
+    st.builds(ask.Open, id=st.just("INC-1"), uuid=st.just("u"), title=texts, severity=severities, state=st.sampled_from(
+        [IncidentState.ACTIVE, IncidentState.TRIAGE])),
+    gating.flatmap(
+        lambda g: st.builds(
+            ask.Attach,
+            count=st.integers(max(1, g), 5),
+            gating=st.just(g),
+            severity=severities if g == 0 else st.sampled_from([Severity.S1, Severity.S2]),
+            services=st.just(("web",)),
+            links=st.dictionaries(st.sampled_from(["runbook", "dashboard"]), st.sampled_from(["https://a.example", "https://b.example"])),
+            examples=st.just(()),
+        )
+    ),
+    gating.flatmap(lambda g: st.builds(ask.Detach, count=st.integers(max(1, g), 5), gating=st.just(g), examples=st.just(()))),
+    st.builds(ask.SetSeverity, severity=severities, pin=st.booleans()),
+    st.just(ask.Unpin()),
+    st.builds(ask.SetPublicState, state=st.sampled_from(PublicState)),
+    st.builds(ask.PostUpdate, text=texts, next_in=st.one_of(st.none(), st.just(timedelta(minutes=10)))),
+    st.builds(ask.AddNote, text=texts),
+    st.just(ask.ProposeMitigation()),
+    st.builds(ask.Move, step=st.sampled_from(Step)),
+)  # fmt: skip
+
+
+def _run(sequence: list[ask.Command]) -> tuple[Incident | None, list[IncidentEvent]]:
+    incident: Incident | None = None
+    events: list[IncidentEvent] = []
+    for number, command in enumerate(sequence):
+        now = NOW + timedelta(minutes=number * 3)
+        outcome = decide(incident, command, Context(now, timedelta(minutes=5)))
+        if isinstance(outcome, Refusal):
+            assert outcome.detail
+            continue
+        before = incident
+        incident, happened = record("INC-1", incident, outcome, actor=ANN, reason="why", now=now)
+        events += happened
+        if not isinstance(command, ask.SetSeverity) and before and incident:
+            assert not before.severity.outranks(incident.severity), "only a person lowers a severity"
+    return incident, events
+
+
+@given(st.lists(commands, max_size=30))
+def test_no_command_in_any_state_raises_and_replaying_gives_the_state(sequence: list[ask.Command]) -> None:
+    incident, events = _run(sequence)
+    assert [event.version for event in events] == list(range(1, len(events) + 1))
+    rebuilt: Incident | None = None
+    for event in events:
+        change: Change = _change(event)
+        rebuilt = evolve(rebuilt, change, Happening("INC-1", event.actor, event.occurred_at, event.reason))
+        assert rebuilt == event.incident
+    assert rebuilt == incident
+
+
+@given(st.lists(commands, max_size=20))
+def test_every_event_survives_the_wire_and_stays_small(sequence: list[ask.Command]) -> None:
+    _, events = _run(sequence)
+    for event in events:
+        wire = encode(event.type, event, id="x", source="test", subject="INC-1")
+        assert decode(wire)[1] == event
+        assert len(event.incident.model_dump_json()) <= 16 * 1024
+
+
+@given(st.lists(commands, max_size=30))
+def test_the_highest_severity_is_kept_on_record(sequence: list[ask.Command]) -> None:
+    incident, events = _run(sequence)
+    if incident:
+        assert incident.highest_severity is worst(event.incident.severity for event in events)
+
+
+def _change(event: IncidentEvent) -> Change:
+    model = next(change for change in CHANGES if change.TYPE == event.type)
+    return model.model_validate(event.change)
+
+
+def test_every_change_is_in_the_catalogue_and_has_words() -> None:
+    from services.orchestrator.domain import evolve as folds
+    from services.orchestrator.domain import wording
+
+    for change in CHANGES:
+        assert change.TYPE in CATALOGUE
+        assert change in wording._WORDS
+        assert change.__name__ == "Opened" or change in folds._FOLDS
+
+
+def test_a_refusal_names_what_is_possible() -> None:
+    incident, _ = _run([ask.Open("INC-1", "u", "t", Severity.S1), ask.Move(Step.RESOLVE)])
+    refused = decide(incident, ask.Move(Step.MITIGATE), Context(NOW, timedelta(minutes=5)))
+    assert refused == Refusal("illegal_transition", "INC-1 is resolved, so it cannot mitigate; possible now: reopen.")
+
+
+def test_reopening_is_refused_while_another_holds_the_key() -> None:
+    incident, _ = _run([ask.Open("INC-1", "u", "t", Severity.S1, correlation_key="k"), ask.Move(Step.RESOLVE)])
+    refused = decide(incident, ask.Move(Step.REOPEN), Context(NOW, timedelta(minutes=5), key_holder="INC-2"))
+    assert isinstance(refused, Refusal)
+    assert "INC-2" in refused.detail
+
+
+def test_because_defaults_to_the_commands_reason() -> None:
+    assert Because(CHANGES[-1]()).reason is None
