@@ -32,10 +32,10 @@ def encode(kind: str, data: Contract, *, id: str, source: str, subject: str) -> 
     moment = getattr(data, _moment_field(type(data)))
     if not (0 < len(id) <= 255 and 0 < len(source) <= 255 and 0 < len(kind) <= 255 and len(subject) <= 255):
         Envelope(id=id, source=source, type=kind, subject=subject, time=moment, data={})
-    # An Envelope built and dumped for each message costs three times as much; a test compares the bytes.
+    # The same bytes as Envelope.model_dump_json would give with the data in it, in a third of the time.
     head = {"specversion": "1.0", "id": id, "source": source, "type": kind, "subject": subject, "time": moment}
-    body = data.model_dump_json().encode()
-    return to_json(head)[:-1] + b',"datacontenttype":"application/json","data":' + body + b"}"
+    whole = {**head, "datacontenttype": "application/json", "data": data}
+    return to_json(whole, by_alias=False, inf_nan_mode="null")
 
 
 @cache

@@ -4,12 +4,14 @@ Without a file all defaults hold, and they are a good policy: S1/S2 alerts open 
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from schemas.vocabulary import Severity
 from services.runtime.yamlfile import Duration, Section, load
@@ -95,15 +97,26 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _names_agree(self) -> "Config":
-        ids = [person.id for person in self.people]
-        for kind, names in (("person", ids), ("token", [token.name for token in self.access.tokens])):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise ValueError(f"two entries for the {kind} {twice[0]!r}; expected each once")
-        for token in self.access.tokens:
-            if token.person is not None and token.person not in ids:
-                raise ValueError(f"the token {token.name!r} names the person {token.person!r}, who is not under people")
+        wrong = list(self._disagreements())
+        if wrong:
+            raise ValidationError.from_exception_data("Config", wrong)
         return self
+
+    def _disagreements(self) -> Iterator[InitErrorDetails]:
+        """Each with its place in the file."""
+        people, tokens = [person.id for person in self.people], [token.name for token in self.access.tokens]
+        for kind, names, place, key in (("person", people, ("people",), "id"), ("token", tokens, ("access", "tokens"), "name")):
+            for index, name in enumerate(names):
+                if name in names[:index]:
+                    yield _wrong((*place, index, key), f"two entries for the {kind} {name!r}; expected each once")
+        for index, token in enumerate(self.access.tokens):
+            if token.person is not None and token.person not in people:
+                yield _wrong(("access", "tokens", index, "person"), f"there is no {token.person!r} under people")
+
+
+def _wrong(place: tuple[str | int, ...], message: str) -> InitErrorDetails:
+    kind = PydanticCustomError("disagreement", "{message}", {"message": message})
+    return InitErrorDetails(type=kind, loc=place, input=None)
 
 
 @dataclass

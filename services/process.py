@@ -26,7 +26,7 @@ from services.runtime.db import Database
 from services.runtime.errors import ConfigError, Fault, StorageInUse
 from services.runtime.lifecycle import Dispatch, Part, WebServer, running, signals
 from services.runtime.metrics import RuntimeMetrics, new_registry
-from services.runtime.web import Operations, new_web
+from services.runtime.web import Bounded, Operations, new_web
 
 log = structlog.get_logger(__name__)
 
@@ -180,7 +180,7 @@ def assemble(settings: Settings, clock: Clock) -> Process:
     build_info.labels(version("tocsin")).set(1)
     reload = _Reload(config, registry, clock)
     parts = [Part("bus", start=bus.start, stop=bus.stop)]
-    common = {"bus": bus, "clock": clock, "grants": grants, "registry": registry}
+    common: dict[str, Any] = {"bus": bus, "clock": clock, "grants": grants, "registry": registry}
     base_url = settings.external_url or f"http://{settings.host}:{settings.port}"
     if "orchestrator" in settings.targets:
         database = open_database(settings, "orchestrator")
@@ -210,7 +210,7 @@ def _door(settings: Settings, parts: Sequence[Part], registry: CollectorRegistry
 
     operations = Operations(registry, readiness, reload_all, grants, [router for part in parts for router in part.routers])
     web = new_web(f"Tocsin {', '.join(settings.targets)}", operations)
-    door = Dispatch({prefix: hot for part in parts for prefix, hot in part.hot.items()}, web)
+    door = Dispatch({prefix: hot for part in parts for prefix, hot in part.hot.items()}, Bounded(web))
     return door
 
 

@@ -219,11 +219,24 @@ class Worker:
                 except Unavailable as error:
                     log.warning("work_waits", service=self._service, queue=self._queue, reason=error.detail)
                     pause = 1.0
-                await self._waker.sleep(pause)
+                await self._rest(pause)
         finally:
             for task in self._running:
                 task.cancel()
             await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _rest(self, seconds: float) -> None:
+        """Until woken, or the clock has moved so far: a clock that is moved by hand (tests, demonstration) moves the work too."""
+        alarm = asyncio.create_task(self._clock.sleep(seconds))
+        alarm.add_done_callback(self._ring)
+        try:
+            await self._waker.sleep(LONGEST_SLEEP)
+        finally:
+            alarm.remove_done_callback(self._ring)
+            alarm.cancel()
+
+    def _ring(self, _: asyncio.Task[None]) -> None:
+        self._waker.wake()
 
     async def _round(self) -> float:
         room = self._width - len(self._running)

@@ -18,7 +18,7 @@ from services.runtime.errors import ConfigError, Fault
 
 M = TypeVar("M", bound=BaseModel)
 
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_DURATION = re.compile("".join(f"(?:([0-9]{{1,6}}){unit})?" for unit in "dhms"))
 
 
 def parse_duration(value: object) -> timedelta:
@@ -87,11 +87,14 @@ def parse(raw: bytes, name: str, model: type[M]) -> M:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
     except UnicodeDecodeError as error:
-        raise ConfigError([Fault(name, 0, 0, f"is not UTF-8 at byte {error.start}")]) from None
+        line, column = raw.count(b"\n", 0, error.start) + 1, error.start - raw.rfind(b"\n", 0, error.start)
+        raise ConfigError([Fault(name, line, column, f"is not UTF-8 (byte {error.start} of the file)")]) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         raise ConfigError([Fault(name, line, column, getattr(error, "problem", None) or "is not YAML")]) from None
+    except ValueError as error:  # a value that looks like a date and is none
+        raise ConfigError([Fault(name, 0, 0, f"is not YAML: {error}")]) from None
     positions = _Positions(root)
     faults = [Fault(name, mark.line + 1, mark.column + 1, f"{key}: is given twice") for mark, key in positions.duplicates]
     try:

@@ -50,7 +50,9 @@ class Caller:
             return self.grant.actor
         if not self.grant.allows("admin"):
             raise Problem(403, "forbidden", "X-Tocsin-Actor needs the scope 'admin'.")
-        return named[:255]
+        if not named.strip():
+            raise Problem(400, "invalid", "X-Tocsin-Actor: expected a name.")
+        return named.strip()[:255]
 
 
 def caller(door: Callable[[Request], Grant]) -> Callable[[Request], Caller]:

@@ -18,7 +18,10 @@ def _clean(text: str) -> str:
 
 
 def _single(text: str) -> str:
-    return one_line(text, MAX_TEXT)
+    line = one_line(text, MAX_TEXT)
+    if not line:
+        raise ValueError("expected text that can be read")
+    return line
 
 
 def _severity(value: object) -> object:

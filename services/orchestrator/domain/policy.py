@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 
 from schemas.vocabulary import Severity
 
@@ -31,17 +32,23 @@ class Policy:
 
     def severity_of(self, labels: Mapping[str, str]) -> Severity | None:
         """What the alert's severity label means; None when it is missing or its word is not known."""
-        word = labels.get(self.severity_label, "").strip().lower()
-        return _ALWAYS_KNOWN.get(word) or {name.lower(): known for name, known in self.severity_map.items()}.get(word)
+        return self._words.get(labels.get(self.severity_label, "").strip().lower())
+
+    @cached_property
+    def _words(self) -> Mapping[str, Severity]:
+        return {name.lower(): severity for name, severity in self.severity_map.items()} | _ALWAYS_KNOWN
 
     def correlation_key(self, labels: Mapping[str, str]) -> str:
         """`service=web,env=gprd`: alerts with equal keys belong together. A missing label counts as empty."""
-        return ",".join(f"{name}={label_or_fallback(labels, name) or ''}" for name in self.correlation)
+        return ",".join([f"{name}={label_or_fallback(labels, name) or ''}" for name in self.correlation])
 
 
 def label_or_fallback(labels: Mapping[str, str], name: str) -> str | None:
     """The label, or the one that stands in for it (`service`: job, alertname; `env`: environment, cluster)."""
-    return next((labels[key] for key in _FALLBACKS.get(name, (name,)) if labels.get(key)), None)
+    for key in _FALLBACKS.get(name, (name,)):
+        if value := labels.get(key):
+            return value
+    return None
 
 
 def service_of(labels: Mapping[str, str]) -> str | None:

@@ -30,6 +30,10 @@ class Request:
     digest: str = ""
     if_match: str | None = None
 
+    def looked_at(self, incident: Incident) -> bool:
+        """Whether they know its present state, or did not say what they know."""
+        return self.if_match is None or not {"*", etag(incident)}.isdisjoint(map(str.strip, self.if_match.split(",")))
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -79,7 +83,7 @@ class Commands:
             if earlier is not None:
                 return earlier
             incident, now = await incidents.get(connection, name), self._clock.now()
-            if incident is not None and request.if_match not in {None, "*", etag(incident)}:
+            if incident is not None and not request.looked_at(incident):
                 return Refusal(
                     "precondition_failed", f"{name} has changed since you looked: it is {incident.state}, {incident.severity}."
                 )

@@ -1,6 +1,5 @@
 """What can be asked: reads that answer in the API's shapes."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from schemas.incidents import Incident
@@ -33,11 +32,10 @@ class Views:
             lines = await incidents.timeline(connection, name, after, limit + 1)
             beside = await notices.of(connection, name)
         more = len(lines) > limit
-        lines = lines[:limit]
-        first = lines[0]["recorded_at"] if lines and after else None
-        last = lines[-1]["recorded_at"] if lines and more else None
-        kept = [n for n in beside if (first is None or n["recorded_at"] >= first) and (last is None or n["recorded_at"] < last)]
-        return sorted(lines + kept, key=lambda line: line["recorded_at"]), more
+        begin = lines[0]["recorded_at"] if lines and after else None
+        end = lines[limit]["recorded_at"] if more else None
+        kept = [n for n in beside if (begin is None or n["recorded_at"] >= begin) and (end is None or n["recorded_at"] < end)]
+        return sorted(lines[:limit] + kept, key=lambda line: line["recorded_at"]), more
 
     async def alerts(self, *, incident: str | None, state: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
         async with self._database.read() as connection:
@@ -92,8 +90,3 @@ def _alert(firing: Firing) -> dict[str, Any]:
         "generator_url": firing.generator_url,
     }
     return known | _firing(firing) | {"decision": _decision(firing)}
-
-
-def page_of(items: Sequence[dict[str, Any]], cursor: str | None) -> dict[str, Any]:
-    """A list as the API answers it."""
-    return {"items": list(items), "next": cursor}

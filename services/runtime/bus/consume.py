@@ -1,8 +1,8 @@
 """The reading loop: fetch, decode, handle in one transaction with the offsets, settle.
 
-Poison (what the decoder refuses) goes to the dead letters and is passed. Everything else that fails is tried again in place for ever:
-the bus away, the database away, or a fault of ours, which the metrics and `/-/ready` show. More than 100 refusals
-in the last 1,000 records of a partition look like a bad deployment, not like bad messages: the partition rests for 30 s.
+Poison (what the decoder refuses) goes to the dead letters and is passed. Everything else that fails is tried again in
+place for ever: the bus away, the database away, or a fault of ours, which the metrics and `/-/ready` show. More than 100
+refusals in the last 1,000 records of a partition look like a bad deployment, not like bad messages: it rests for 30 s.
 """
 
 import base64
@@ -123,9 +123,9 @@ class Consumer:
 
     async def _handle(self, subscription: Subscription, records: Sequence[Record]) -> None:
         started = self._clock.monotonic()
-        good, dead = self._decode(records)
-        if dead:
-            await self._bus.publish(dead)
+        good, refused = self._decode(records)
+        if refused:
+            await self._bus.publish([self._dead_letter(record, refusal) for record, refusal in refused])
         async with self._database.transaction(serial=self._serial) as connection:
             await self._offsets.advance(connection, records)
             after_commit = await self._handler(connection, good) if good else None
@@ -135,28 +135,33 @@ class Consumer:
         self._metrics.batch_seconds.labels(self._service).observe(self._clock.monotonic() - started)
         for topic in {record.topic for record in records}:
             self._metrics.consumed.labels(self._service, topic).inc(sum(record.topic == topic for record in records))
+        self._note(records, refused)
         self._rest_poisoned(subscription)
 
-    def _decode(self, records: Sequence[Record]) -> tuple[list[Delivered], list[Message]]:
+    def _decode(self, records: Sequence[Record]) -> tuple[list[Delivered], list[tuple[Record, Refused]]]:
         good: list[Delivered] = []
-        dead: list[Message] = []
+        refused: list[tuple[Record, Refused]] = []
         for record in records:
             try:
                 good.append(Delivered(record, *decode(record.value)))
-                refused = False
             except Refused as refusal:
-                dead.append(self._dead_letter(record, refusal))
-                refused = True
-            if self._watch.setdefault(record.place, PoisonWatch()).note(refused):
+                refused.append((record, refusal))
+        return good, refused
+
+    def _note(self, records: Sequence[Record], refused: Sequence[tuple[Record, Refused]]) -> None:
+        """Count refusals once their batch is committed: a batch that is tried again must not count twice."""
+        for record, refusal in refused:
+            self._metrics.refused.labels(self._service, record.topic, refusal.reason).inc()
+        bad = {(record.place, record.offset) for record, _ in refused}
+        for record in records:
+            if self._watch.setdefault(record.place, PoisonWatch()).note((record.place, record.offset) in bad):
                 self._resting[record.place] = self._clock.monotonic() + POISON_REST
-        return good, dead
 
     def _dead_letter(self, record: Record, refusal: Refused) -> Message:
         log.warning(
             "record_refused", service=self._service, topic=record.topic, partition=record.partition, offset=record.offset,
             reason=refusal.reason,
         )  # fmt: skip
-        self._metrics.refused.labels(self._service, record.topic, refusal.reason).inc()
         letter = DeadLetter(
             origin=record.topic,
             partition=record.partition,

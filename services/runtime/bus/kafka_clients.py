@@ -69,17 +69,16 @@ def new_consumer(connection: Connection, **options: Any) -> AIOKafkaConsumer:
 
 
 async def end_producer(producer: AIOKafkaProducer) -> None:
-    """`stop` waits for the broker for ever when something is unsent (aiokafka#1101); what is unsent is given up here."""
-    sender = producer._sender
-    if sender.sender_task is not None:
-        sender.sender_task.cancel()
+    """Close it and give up what is unsent. Its own `stop` would wait for the broker for ever (aiokafka#1101)."""
+    producer._closed = True
     with suppress(BusUnavailable):
         await within(GOODBYE, producer.client.close())
-    if sender.sender_task is not None:
-        await asyncio.wait([sender.sender_task], timeout=GOODBYE)
-    producer._message_accumulator.fail_all(KafkaError("the producer was given up"))
-    with suppress(BusUnavailable):
-        await within(GOODBYE, producer.stop())
+    sender = producer._sender.sender_task
+    # The first cancellation makes it wait for its requests, the second ends them.
+    for _ in range(2):
+        if sender is not None and not sender.done():
+            sender.cancel()
+            await asyncio.wait([sender], timeout=GOODBYE / 2)
 
 
 async def end_consumer(consumer: AIOKafkaConsumer) -> None:

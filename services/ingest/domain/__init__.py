@@ -1,0 +1,1 @@
+"""What ingest decides about one alert: pure checks and bounds."""

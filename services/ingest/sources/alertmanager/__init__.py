@@ -1,0 +1,1 @@
+"""Alertmanager's webhook, version 4; see doc.md."""

@@ -1,0 +1,1 @@
+"""Pure decisions: what is said, to whom, and whether to try again."""

@@ -1,0 +1,147 @@
+"""Which messages an event of an incident means, for whom, and why."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import TypeVar
+
+from schemas.base import Contract
+from schemas.ids import digest
+from schemas.incidents import (
+    Dismissed,
+    IncidentEvent,
+    Mitigated,
+    MitigationProposed,
+    NoteAdded,
+    Opened,
+    ProposalCleared,
+    PublicStateChanged,
+    Reopened,
+    Resolved,
+    SeverityChanged,
+    UpdatePosted,
+)
+from services.notifier.domain.content import Content, Kind
+from services.notifier.domain.delivery import Destination, Place
+from services.notifier.domain.summary import mood, summary
+
+
+class Why(Enum):
+    """Why a message is sent: a word and a sentence."""
+
+    OPENED = "opened", "an incident begins, and each has one living message at each destination"
+    CHANGED = "changed", "something that the living message shows has changed"
+    UPDATE = "update_posted", "people are told every update"
+    SEVERITY = "severity_changed", "people are told how bad it is"
+    PUBLIC = "public_state_changed", "people are told what the public is told"
+    PROPOSED = "mitigation_proposed", "a person has to decide whether it is over"
+    CLEARED = "proposal_cleared", "the question that was asked no longer stands"
+    MITIGATED = "mitigated", "people are told that the impact is over"
+    RESOLVED = "resolved", "people are told that the incident is over"
+    REOPENED = "reopened", "people are told that it was not over"
+    DISMISSED = "dismissed", "people are told that it was a false alarm"
+
+    def __init__(self, word: str, sentence: str) -> None:
+        self.word, self.sentence = word, sentence
+
+    def __str__(self) -> str:
+        return f"{self.word}: {self.sentence}"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A delivery to be made. `caused_at` is when the alert or command behind it was received, None when not known."""
+
+    id: str
+    place: Place
+    kind: Kind
+    version: int
+    content: Content
+    why: Why
+    caused_at: datetime | None
+
+
+def plan(event_type: str, event: IncidentEvent, destinations: Sequence[Destination]) -> list[Planned]:
+    """For each destination the summary, then the reply if the event is worth one. Ids depend on nothing but the event."""
+    contents: list[tuple[Kind, Content, Why]] = []
+    if event_type != NoteAdded.TYPE:
+        contents.append(("summary", summary(event), Why.OPENED if event_type == Opened.TYPE else Why.CHANGED))
+    if event_type in REPLIES:
+        why, headline = REPLIES[event_type]
+        contents.append(("reply", _reply(event_type, event, headline(event)), why))
+    places = [Place(event.incident.id, destination.channel, destination.name) for destination in destinations]
+    return [
+        Planned(_id(place, event.version, kind), place, kind, event.version, content, why, event.caused_at)
+        for place in places
+        for kind, content, why in contents
+    ]
+
+
+def _id(place: Place, version: int, kind: Kind) -> str:
+    return digest(place.channel, place.destination, place.incident, str(version), kind)
+
+
+Headline = Callable[[IncidentEvent], str]
+
+
+def _always(headline: str) -> Headline:
+    return lambda _: headline
+
+
+def _severity(event: IncidentEvent) -> str:
+    change = _change(SeverityChanged, event)
+    if change is None:
+        return f"Severity is now {event.incident.severity}"
+    raised = change.after.outranks(change.before)
+    return f"Severity {'raised' if raised else 'lowered'} from {change.before} to {change.after}"
+
+
+def _public(event: IncidentEvent) -> str:
+    change = _change(PublicStateChanged, event)
+    return f"Public state: {change.before} → {change.after}" if change else f"Public state: {event.incident.public_state}"
+
+
+AnyChange = TypeVar("AnyChange", bound=Contract)
+
+
+def _change(model: type[AnyChange], event: IncidentEvent) -> AnyChange | None:
+    """None when the body does not fit its type: what the snapshot tells has to do, for planning must not fail."""
+    try:
+        return model.model_validate(event.change)
+    except ValueError:
+        return None
+
+
+REPLIES: dict[str, tuple[Why, Headline]] = {
+    UpdatePosted.TYPE: (Why.UPDATE, lambda event: f"Update by {event.actor.name}"),
+    SeverityChanged.TYPE: (Why.SEVERITY, _severity),
+    PublicStateChanged.TYPE: (Why.PUBLIC, _public),
+    MitigationProposed.TYPE: (Why.PROPOSED, _always("Is it mitigated? All alerts that matter are quiet")),
+    ProposalCleared.TYPE: (Why.CLEARED, _always("Not mitigated after all: it fires again")),
+    Mitigated.TYPE: (Why.MITIGATED, _always("Mitigated")),
+    Resolved.TYPE: (Why.RESOLVED, _always("Resolved")),
+    Reopened.TYPE: (Why.REOPENED, _always("Reopened")),
+    Dismissed.TYPE: (Why.DISMISSED, _always("Dismissed as a false alarm")),
+}
+"""What is worth a message of its own, and its first line."""
+
+
+def _reply(event_type: str, event: IncidentEvent, headline: str) -> Content:
+    return Content(
+        incident=event.incident.id,
+        headline=headline,
+        severity=event.incident.severity,
+        mood=mood(event.incident.state),
+        text=_words(event_type, event),
+        at=event.occurred_at,
+    )
+
+
+def _words(event_type: str, event: IncidentEvent) -> str:
+    """An update in its own words; else what happened, by whom, and why."""
+    update = _change(UpdatePosted, event) if event_type == UpdatePosted.TYPE else None
+    if update is not None:
+        return update.text
+    reason = f"\nReason: {event.reason}" if event.reason and event.reason not in event.text else ""
+    return f"{event.text} ({event.actor.kind} {event.actor.name}){reason}"

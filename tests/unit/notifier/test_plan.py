@@ -1,0 +1,135 @@
+"""What an event of an incident means for people."""
+
+from datetime import timedelta
+
+import pytest
+
+from schemas.base import Contract
+from schemas.incidents import (
+    CHANGES,
+    AlertsAttached,
+    Dismissed,
+    IncidentEvent,
+    Mitigated,
+    MitigationProposed,
+    NoteAdded,
+    Proposal,
+    ProposalCleared,
+    PublicStateChanged,
+    Reopened,
+    Resolved,
+    RoleHolder,
+    SeverityChanged,
+    Update,
+    UpdatePosted,
+)
+from schemas.vocabulary import IncidentState, PublicState, Role, Severity
+from services.notifier.domain.delivery import Destination
+from services.notifier.domain.plan import REPLIES, Planned, Why, plan
+from tests.unit.notifier.events import START, an_event, an_update
+
+BOARD, SLACK = Destination("board", "board"), Destination("slack", "#incidents")
+
+
+def planned(event: IncidentEvent, *destinations: Destination) -> list[Planned]:
+    return plan(event.type, event, destinations or (BOARD,))
+
+
+def test_an_opened_incident_has_one_summary_at_each_destination() -> None:
+    found = planned(an_event(), SLACK, BOARD)
+    assert [(each.place.channel, each.kind) for each in found] == [("slack", "summary"), ("board", "summary")]
+    assert {Why.OPENED} == {each.why for each in found}
+    assert len({each.id for each in found}) == 2
+
+
+def test_ids_depend_on_the_event_alone() -> None:
+    first, again = planned(an_event(), SLACK), planned(an_event(caused_at=START), SLACK, BOARD)
+    assert first[0].id == again[0].id
+    assert first[0].id != planned(an_event(version=2), SLACK)[0].id
+
+
+def test_a_note_is_told_to_nobody() -> None:
+    assert planned(an_event(NoteAdded(text="for us"), version=2)) == []
+
+
+def test_alerts_change_the_summary_without_a_reply() -> None:
+    [summary] = planned(an_event(AlertsAttached(count=3, gating=1), version=2))
+    assert (summary.kind, summary.why) == ("summary", Why.CHANGED)
+
+
+@pytest.mark.parametrize(
+    ("change", "headline"),
+    [
+        (UpdatePosted(text="we roll back"), "Update by open-s1-s2"),
+        (SeverityChanged(before=Severity.S3, after=Severity.S1, pinned=False), "Severity raised from S3 to S1"),
+        (SeverityChanged(before=Severity.S1, after=Severity.S2, pinned=True), "Severity lowered from S1 to S2"),
+        (
+            PublicStateChanged(before=PublicState.INVESTIGATING, after=PublicState.IDENTIFIED),
+            "Public state: investigating → identified",
+        ),
+        (MitigationProposed(quiet_since=START), "Is it mitigated? All alerts that matter are quiet"),
+        (ProposalCleared(), "Not mitigated after all: it fires again"),
+        (Mitigated(), "Mitigated"),
+        (Resolved(), "Resolved"),
+        (Reopened(before=IncidentState.RESOLVED), "Reopened"),
+        (Dismissed(), "Dismissed as a false alarm"),
+    ],
+)
+def test_what_people_must_learn_is_a_reply_after_the_summary(change: Contract, headline: str) -> None:
+    summary, reply = planned(an_event(change, version=2))
+    assert (summary.kind, reply.kind) == ("summary", "reply")
+    assert headline == reply.content.headline
+
+
+def test_every_reply_is_for_a_known_event_and_each_reason_is_a_sentence() -> None:
+    assert set(REPLIES) <= {change.TYPE for change in CHANGES}
+    assert all(" " in why.sentence and " " not in why.word for why in Why)
+
+
+def test_a_body_that_does_not_fit_its_type_is_told_from_the_snapshot() -> None:
+    event = an_event(Mitigated(), version=2, severity=Severity.S2)
+    for kind in (SeverityChanged.TYPE, PublicStateChanged.TYPE, UpdatePosted.TYPE):
+        _, reply = plan(kind, event, (BOARD,))
+        assert reply.content.headline
+
+
+def test_an_update_is_told_in_its_own_words() -> None:
+    assert planned(an_update("we roll back", 2))[1].content.text == "we roll back"
+
+
+def test_the_summary_shows_the_snapshot() -> None:
+    event = an_event(
+        severity_pinned=True,
+        highest_severity=Severity.S1,
+        severity=Severity.S2,
+        state=IncidentState.MITIGATED,
+        owner="ann",
+        roles={Role.EOC: RoleHolder(person="ann", state="acknowledged", since=START), Role.IMOC: None},
+        proposal=Proposal(state=IncidentState.RESOLVED, at=START, reason="all is quiet"),
+        last_update=Update(text="rolled back", at=START, by="ann"),
+        mitigated_at=START + timedelta(minutes=9),
+    )
+    content = planned(event)[0].content
+    assert {fact.name: fact.value for fact in content.facts} == {
+        "State": "mitigated",
+        "Severity": "S2, at worst S1, pinned by a person",
+        "Services": "web, payments",
+        "Environment": "gprd",
+        "Alerts": "2 firing, 1 resolved",
+        "Public state": "investigating",
+        "Who": "owner ann, EOC ann (acknowledged)",
+        "Opened": "2026-03-01 03:12 UTC",
+        "Mitigated": "2026-03-01 03:21 UTC",
+    }
+    assert (content.headline, content.mood, content.severity) == ("Checkout is down", "calm", Severity.S2)
+    assert content.text.splitlines() == [
+        "Proposed: resolved, since all is quiet. A person decides.",
+        "Latest update, by ann at 2026-03-01 03:12 UTC: rolled back",
+        "Why it was opened: an alert of severity critical fires",
+    ]
+    assert [(link.label, link.url) for link in content.links] == [("Runbook", "https://runbooks.example/checkout")]
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    content = planned(an_event(services=(), environment=None, links={}))[0].content
+    assert {"State", "Severity", "Alerts", "Public state", "Opened"} == {fact.name for fact in content.facts}
