@@ -56,7 +56,7 @@ class Source:
     parse: Callable[[bytes, datetime], Intake]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Receipt:
     """What is durable now: so many alerts, and dead letters for the others."""
 

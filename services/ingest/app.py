@@ -29,7 +29,5 @@ def build(*, bus: Bus, clock: Clock, grants: Grants, registry: CollectorRegistry
     async def stop() -> None:
         pool.shutdown(wait=False, cancel_futures=True)
 
-    hot = {
-        source.path: Webhook(source, accept, bus, clock, door, bodies, metrics.of(source.name)) for source in SOURCES
-    }
+    hot = {source.path: Webhook(source, accept, bus, clock, door, bodies, metrics.of(source.name)) for source in SOURCES}
     return Part("ingest", stop=stop, loops={"slow_bodies": bodies.watch}, hot=hot, readiness=readiness)

@@ -76,10 +76,11 @@ class Thread:
 
 @dataclass(frozen=True)
 class Job:
-    """A delivery to be made, with the thread it belongs to."""
+    """A delivery to be made, with the thread it belongs to. `overtakes`: older summaries of its place are still open."""
 
     delivery: Delivery
     thread: Thread
+    overtakes: bool
 
     @property
     def is_summary(self) -> bool:

@@ -173,8 +173,8 @@ class Work:
         when = case((columns.lease_until > columns.due_at, columns.lease_until), else_=columns.due_at)
         count = select(func.count()).select_from(self._table).where(columns.queue == queue)
         soonest = select(func.min(when)).where((columns.queue == queue) & self._first_in_lane())
-        pending = int((await connection.execute(count)).scalar_one())
-        next_due: datetime | None = (await connection.execute(soonest)).scalar_one()
+        both = select(count.scalar_subquery(), soonest.scalar_subquery())
+        pending, next_due = (await connection.execute(both)).one()
         return pending, next_due
 
     def _first_in_lane(self) -> ColumnElement[bool]:
@@ -244,12 +244,12 @@ class Worker:
             return LONGEST_SLEEP
         async with self._database.transaction() as connection:
             claimed = await self._work.claim(connection, self._queue, room, self._clock.now())
-            pending, next_due = await self._work.outlook(connection, self._queue)
         for piece in claimed:
             task = asyncio.create_task(self._guarded(piece), name=f"work:{self._queue}:{piece.key}")
             self._running.add(task)
             task.add_done_callback(self._finished)
-        return self._report(pending, next_due)
+        async with self._database.read() as connection:
+            return self._report(*await self._work.outlook(connection, self._queue))
 
     def _report(self, pending: int, next_due: datetime | None) -> float:
         wait = LONGEST_SLEEP if next_due is None else (next_due - self._clock.now()).total_seconds()

@@ -8,7 +8,7 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -120,11 +120,12 @@ class BusContract:
     """Inherited by the tests of each bus."""
 
     @pytest.fixture
-    async def reader(self, bus: Bus) -> Reader:
+    async def reader(self, bus: Bus) -> AsyncIterator[Reader]:
         """The only member of a new group, who has passed over what other tests left."""
         reader = Reader(bus, name(), {})
         await reader.skip_to_end()
-        return reader
+        yield reader
+        await reader.subscription.close()
 
     async def test_keeps_the_order_of_each_key_under_concurrent_calls(self, bus: Bus, reader: Reader) -> None:
         keys = [name() for _ in range(20)]
@@ -210,7 +211,7 @@ class BusContract:
         await reader.subscription.close()  # crash between handling and settling
         again = Reader(bus, group, store)
         await again.until(lambda: len(again.seen) + len(reader.seen) >= 3)
-        assert [b"0", b"1", b"2"] == reader.values() + again.values()
+        assert reader.values() + again.values() == [b"0", b"1", b"2"]
         await again.subscription.close()
 
     async def test_what_was_fetched_but_not_handled_is_handed_out_again(self, bus: Bus) -> None:
@@ -222,7 +223,7 @@ class BusContract:
         await reader.subscription.close()
         again = Reader(bus, group, store)
         await again.until(lambda: len(again.seen) >= 3)
-        assert [b"0", b"1", b"2"] == again.values()
+        assert again.values() == [b"0", b"1", b"2"]
         await again.subscription.close()
 
     async def test_members_share_the_partitions_and_lose_nothing(self, bus: Bus) -> None:
@@ -312,7 +313,7 @@ class BusContract:
         place = reader.seen[0].place
         reader.subscription.pause([place])
         await bus.publish([Message(ALERTS, key, b"2")])
-        assert [] == await reader.step(timeout=0.5)
+        assert await reader.step(timeout=0.5) == []
         await bus.publish(alerts(40, other))
         reader.subscription.resume([place])
         await reader.until(lambda: len(reader.seen) >= 42)
@@ -330,7 +331,7 @@ class BusContract:
 
     async def test_lag_counts_what_was_not_fetched(self, bus: Bus, reader: Reader) -> None:
         await bus.publish(alerts(10, key=name()))
-        assert 10 == sum((await reader.subscription.lag()).values())
+        assert sum((await reader.subscription.lag()).values()) == 10
         got = len(await reader.subscription.fetch(4, PATIENCE))
         assert 10 - got == sum((await reader.subscription.lag()).values())
 
@@ -346,9 +347,9 @@ class BusContract:
     async def test_reads_dead_letters_after_an_offset(self, bus: Bus) -> None:
         await bus.publish([Message(DEADLETTERS, name(), b"%d" % n) for n in range(10)])
         last = max(record.offset for record in await bus.read(DEADLETTERS, -1, 10_000))
-        assert [b"7", b"8", b"9"] == [record.value for record in await bus.read(DEADLETTERS, last - 3, 100)]
-        assert [b"7"] == [record.value for record in await bus.read(DEADLETTERS, last - 3, 1)]
-        assert [] == await bus.read(DEADLETTERS, last, 100)
+        assert [record.value for record in await bus.read(DEADLETTERS, last - 3, 100)] == [b"7", b"8", b"9"]
+        assert [record.value for record in await bus.read(DEADLETTERS, last - 3, 1)] == [b"7"]
+        assert await bus.read(DEADLETTERS, last, 100) == []
 
     async def test_describes_every_topic(self, bus: Bus) -> None:
         described = await bus.describe()

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
@@ -33,6 +35,14 @@ FAST = Pace(answer=2.0, session=6.0, heartbeat=0.2, drain=3.0, watch=0.2, stuck=
 
 def a_bus(server: KafkaServer, publish_timeout: float = 5.0) -> KafkaBus:
     return KafkaBus(server.address, Clock(), publish_timeout=publish_timeout, pace=FAST)
+
+
+@asynccontextmanager
+async def admin_of(server: KafkaServer) -> AsyncIterator[Any]:
+    admin: Any = AIOKafkaAdminClient(bootstrap_servers=server.address)
+    await admin.start()
+    yield admin
+    await admin.close()
 
 
 class Killed(Patient):
@@ -148,10 +158,9 @@ async def test_a_start_without_a_broker_fails_in_time() -> None:
 async def test_positions_below_the_oldest_record_begin_at_the_oldest(kafka: KafkaServer, bus: KafkaBus) -> None:
     await bus.publish([Message(DEADLETTERS, "k", b"%d" % n) for n in range(5)])
     last = (await bus.read(DEADLETTERS, -1, 10_000))[-1].offset
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address)
-    await admin.start()
-    await admin.delete_records({KafkaPlace(DEADLETTERS, 0): RecordsToDelete(before_offset=last)})
-    await admin.close()
+    async with admin_of(kafka) as admin:
+        before: Any = RecordsToDelete
+        await admin.delete_records({KafkaPlace(DEADLETTERS, 0): before(last)})
     reader = Reader(bus, name(), {TopicPartition(DEADLETTERS, 0): 0}, [DEADLETTERS])
     await reader.until(lambda: bool(reader.seen))
     assert [last] == [record.offset for record in reader.seen]
@@ -171,7 +180,7 @@ async def test_a_batch_that_is_never_settled_holds_up_the_group_for_a_bounded_ti
     await stuck.subscription.settle([])
     await stuck.until(lambda: bool(stuck.seen) or bool(other.seen))
     await waiting
-    assert 1 == len(stuck.seen + other.seen)
+    assert len(stuck.seen + other.seen) == 1
     for reader in (stuck, other):
         await reader.subscription.close()
 
@@ -183,10 +192,8 @@ async def test_settled_offsets_are_told_to_kafka(kafka: KafkaServer, bus: KafkaB
     await bus.publish(alerts(1))
     await reader.until(lambda: len(reader.seen) == 1)
     await reader.subscription.close()
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address)
-    await admin.start()
-    told = await admin.list_consumer_group_offsets(group)
-    await admin.close()
+    async with admin_of(kafka) as admin:
+        told = await admin.list_consumer_group_offsets(group)
     record = reader.seen[0]
     assert record.offset + 1 == told[KafkaPlace(*record.place)].offset
 

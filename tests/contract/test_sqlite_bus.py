@@ -118,14 +118,14 @@ async def test_records_older_than_the_retention_are_forgotten(path: Path) -> Non
     await bus.trim()
     reader = Reader(bus, name(), {TopicPartition(ALERTS, 0): 7})
     await reader.until(lambda: len(reader.seen) >= 3)
-    assert [2_500, 2_501, 2_502] == [record.offset for record in reader.seen]
+    assert [record.offset for record in reader.seen] == [2_500, 2_501, 2_502]
     clock.advance(timedelta(days=30))
     await bus.trim()
     await bus.stop()
     again = SqliteBus(path, clock)
     await again.start()
     await again.publish(alerts(1, key="new"))
-    assert [2_503] == [record.offset for record in await again.load(TopicPartition(ALERTS, 0), 0, 10)]
+    assert [record.offset for record in await again.load(TopicPartition(ALERTS, 0), 0, 10)] == [2_503]
     await again.stop()
 
 
@@ -154,7 +154,7 @@ async def test_refuses_while_the_disk_takes_no_more_and_works_again_afterwards(p
     await until_available(bus)
     await bus.publish([Message(ALERTS, "k", b"after")])
     await reader.until(lambda: b"after" in reader.values())
-    assert "ok" == sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone()[0]
+    assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone()[0] == "ok"
 
 
 async def test_a_folder_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_kill_9_loses_nothing_that_was_acknowledged(path: Path) -> None:
 
 def test_a_process_that_forgets_to_stop_it_ends_all_the_same(path: Path) -> None:
     child = _child(path, "once")
-    assert 0 == child.wait(20)
+    assert child.wait(20) == 0
     assert child.stdout is not None
     child.stdout.close()
     assert {b"0 0"} == _stored(path)
@@ -237,4 +237,4 @@ async def test_another_process_may_look_while_it_runs(path: Path, bus: SqliteBus
     await bus.publish([Message(DEADLETTERS, "k", b"%d" % n) for n in range(5)])
     looked = await asyncio.create_subprocess_exec(sys.executable, "-c", _LOOK, str(path), stdout=asyncio.subprocess.PIPE)
     output, _ = await looked.communicate()
-    assert b"3" == output.strip()
+    assert output.strip() == b"3"

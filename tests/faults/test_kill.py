@@ -65,7 +65,7 @@ def _decided_on_disk(path: Path) -> int:
 
 
 async def _decided_in(url: str) -> int:
-    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    connection = await asyncpg.connect(url)
     try:
         count: int = await connection.fetchval("SELECT count(*) FROM orchestrator.firings")
         return count

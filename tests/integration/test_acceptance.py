@@ -57,7 +57,6 @@ async def test_an_alert_becomes_a_run_incident(system: Stack, alertmanager: Aler
     timeline = [line["type"].split(".")[2] for line in await client.all("/incidents/INC-1/timeline") if line["seq"]]
     assert timeline == [
         "opened",
-        "alerts_attached",
         "alerts_resolved",
         "mitigation_proposed",
         "alerts_attached",

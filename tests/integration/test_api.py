@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx2
 import pytest
+import pytest_asyncio
 
 from schemas.vocabulary import Severity
-from services.process import Process
 from services.runtime.auth import token_hash
 from tests.builders import an_alert, resolved
 from tests.support.tocsin import TOKEN, Client, eventually, in_process
@@ -37,19 +37,27 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[tuple[Process, Client]]:
-    async with in_process(tmp_path, config=CONFIG) as both:
-        yield both
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(tmp_path: Path) -> AsyncIterator[Client]:
+    """A Tocsin of the test's own."""
+    async with in_process(tmp_path, config=CONFIG) as (_, client):
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
+    """A Tocsin for the tests in which nothing may change; it has one incident, INC-1."""
+    async with in_process(tmp_path_factory.mktemp("shared"), config=CONFIG) as (_, client):
+        await declare(client)
+        yield client
 
 
 @pytest.fixture
-def client(running: tuple[Process, Client]) -> Client:
-    return running[1]
-
-
-@pytest.fixture
-def api(client: Client) -> str:
+def api(request: pytest.FixtureRequest) -> str:
+    client: Client = request.getfixturevalue("shared" if "shared" in request.fixturenames else "client")
     return f"{client.orchestrator}/api/v1"
 
 
@@ -139,26 +147,24 @@ class TestReading:
         assert await ids(severity="S3", state="resolved") == []
 
     @pytest.mark.parametrize("name", ["INC-1", "inc-1", "1", "01"])
-    async def test_an_incident_is_found_under_each_of_its_names(self, client: Client, name: str) -> None:
-        incident = await declare(client)
-        assert await client.incident(name) == incident
+    async def test_an_incident_is_found_under_each_of_its_names(self, shared: Client, name: str) -> None:
+        assert (await shared.incident(name))["id"] == "INC-1"
 
     @pytest.mark.parametrize("name", ["INC-2", "2", "INC-0", "0", "x", "INC-1x", "%00", "INC-" + "9" * 30, "%ED%A0%80", "-1"])
-    async def test_an_unknown_name_is_404(self, client: Client, api: str, name: str) -> None:
-        await declare(client)
+    async def test_an_unknown_name_is_404(self, shared: Client, api: str, name: str) -> None:
         for path in ("", "/timeline", "/alerts"):
-            problem(await client.http.get(f"{api}/incidents/{name}{path}"), 404, "not_found")
+            problem(await shared.http.get(f"{api}/incidents/{name}{path}"), 404, "not_found")
 
     @pytest.mark.parametrize(
         ("path", "pointer"),
         [("incidents?limit=0", "/query/limit"), ("incidents?state=shut", "/query/state"), ("alerts?limit=501", "/query/limit")],
     )
-    async def test_a_wrong_query_is_named(self, client: Client, api: str, path: str, pointer: str) -> None:
-        assert problem(await client.http.get(f"{api}/{path}"), 400, "invalid")["errors"][0]["pointer"] == pointer
+    async def test_a_wrong_query_is_named(self, shared: Client, api: str, path: str, pointer: str) -> None:
+        assert problem(await shared.http.get(f"{api}/{path}"), 400, "invalid")["errors"][0]["pointer"] == pointer
 
     @pytest.mark.parametrize("cursor", ["x", "-1", "9" * 19, ""])
-    async def test_a_strange_cursor_is_refused(self, client: Client, api: str, cursor: str) -> None:
-        assert "`next`" in problem(await client.http.get(f"{api}/incidents?cursor={cursor}"), 400, "invalid")["detail"]
+    async def test_a_strange_cursor_is_refused(self, shared: Client, api: str, cursor: str) -> None:
+        assert "`next`" in problem(await shared.http.get(f"{api}/incidents?cursor={cursor}"), 400, "invalid")["detail"]
 
     async def test_a_timeline_is_gapless_and_paged(self, client: Client) -> None:
         await declare(client)
@@ -215,8 +221,8 @@ class TestExplaining:
     """`GET /alerts/{fingerprint}/explain`."""
 
     @pytest.mark.parametrize("name", ["0123456789abcdef", "%00", "x" * 500])
-    async def test_is_404_until_decided(self, client: Client, api: str, name: str) -> None:
-        assert "decided" in problem(await client.http.get(f"{api}/alerts/{name}/explain"), 404, "not_found")["detail"]
+    async def test_is_404_until_decided(self, shared: Client, api: str, name: str) -> None:
+        assert "decided" in problem(await shared.http.get(f"{api}/alerts/{name}/explain"), 404, "not_found")["detail"]
 
     async def test_has_the_shape_of_the_contract(self, client: Client) -> None:
         alert = an_alert()
@@ -285,9 +291,8 @@ class TestChanging:
         assert datetime.fromisoformat(due) - datetime.fromisoformat(said["at"]) == timedelta(minutes=90)
 
     @pytest.mark.parametrize("wrong", ["5", "0s", "8d", "soon", 30, "", "99999999999999d", None])
-    async def test_a_promise_that_cannot_be_is_refused(self, client: Client, wrong: object) -> None:
-        await declare(client)
-        answer = await client.post("/incidents/INC-1/updates", text="x", next_in=wrong)
+    async def test_a_promise_that_cannot_be_is_refused(self, shared: Client, wrong: object) -> None:
+        answer = await shared.post("/incidents/INC-1/updates", text="x", next_in=wrong)
         if wrong is None:
             assert answer.json()["next_update_due"] is None
             return
@@ -323,7 +328,9 @@ class TestChanging:
             ("dismiss", "resolve", "reopen"),
         ],
     )
-    async def test_an_illegal_step_is_refused_in_words(self, client: Client, before: str | None, step: str, possible: str) -> None:
+    async def test_an_illegal_step_is_refused_in_words(
+        self, client: Client, before: str | None, step: str, possible: str
+    ) -> None:
         await declare(client)
         if before:
             await client.post(f"/incidents/INC-1/{before}", **REASON)
@@ -349,18 +356,19 @@ class TestChanging:
         assert problem(answer, 409, "illegal_transition")["detail"].startswith("INC-2 is open for the same alerts")
 
     @pytest.mark.parametrize("verb", ["mitigate", "notes", "updates"])
-    async def test_what_does_not_exist_cannot_change(self, client: Client, verb: str) -> None:
+    async def test_what_does_not_exist_cannot_change(self, shared: Client, verb: str) -> None:
         body = REASON if verb == "mitigate" else {"text": "x"}
-        problem(await client.post(f"/incidents/INC-7/{verb}", **body), 404, "not_found")
+        problem(await shared.post(f"/incidents/INC-7/{verb}", **body), 404, "not_found")
+
+
+DOWN = {"title": "Down", "severity": "S1"}
 
 
 class TestIdempotencyKey:
     """The same wish twice is one."""
 
-    BODY = {"title": "Down", "severity": "S1"}
-
     async def ask(self, client: Client, api: str, key: str, path: str = "/incidents", **body: Any) -> httpx2.Response:
-        return await client.http.post(f"{api}{path}", json=body or self.BODY, headers={"Idempotency-Key": key})
+        return await client.http.post(f"{api}{path}", json=body or DOWN, headers={"Idempotency-Key": key})
 
     async def test_a_repeat_is_answered_and_not_carried_out(self, client: Client, api: str) -> None:
         first, second = [await self.ask(client, api, "k1") for _ in range(2)]
@@ -388,7 +396,7 @@ class TestIdempotencyKey:
     async def test_each_actor_has_keys_of_their_own(self, client: Client, api: str) -> None:
         await self.ask(client, api, "k1")
         headers = {"Idempotency-Key": "k1", "X-Tocsin-Actor": "bob"}
-        answer = await client.http.post(f"{api}/incidents", json=self.BODY, headers=headers)
+        answer = await client.http.post(f"{api}/incidents", json=DOWN, headers=headers)
         assert (answer.status_code, answer.json()["id"]) == (201, "INC-2")
 
     async def test_a_refused_wish_may_be_tried_again_under_its_key(self, client: Client, api: str) -> None:
@@ -398,8 +406,8 @@ class TestIdempotencyKey:
         assert (await self.ask(client, api, "k3", "/incidents/INC-1/reopen", **REASON)).status_code == 200
 
     @pytest.mark.parametrize("key", ["", "x" * 256])
-    async def test_a_strange_key_is_refused(self, client: Client, api: str, key: str) -> None:
-        problem(await self.ask(client, api, key), 400, "invalid")
+    async def test_a_strange_key_is_refused(self, shared: Client, api: str, key: str) -> None:
+        problem(await self.ask(shared, api, key), 400, "invalid")
 
 
 class TestIfMatch:
@@ -440,8 +448,7 @@ class TestActors:
     """Who did it."""
 
     async def by(self, client: Client, api: str, token: str, **headers: str) -> httpx2.Response:
-        body = {"title": "Down", "severity": "S1"}
-        return await client.http.post(f"{api}/incidents", json=body, headers=bearer(token) | headers)
+        return await client.http.post(f"{api}/incidents", json=DOWN, headers=bearer(token) | headers)
 
     async def test_a_token_acts_as_its_person_else_by_its_name(self, client: Client, api: str) -> None:
         names = [(await self.by(client, api, TOKENS[name])).json()["opened_by"]["name"] for name in ("ann", "respond")]
@@ -451,13 +458,13 @@ class TestActors:
         answer = await self.by(client, api, TOKEN, **{"X-Tocsin-Actor": "bob"})
         assert answer.json()["opened_by"]["name"] == "bob"
 
-    async def test_nobody_else_may(self, client: Client, api: str) -> None:
-        answer = await self.by(client, api, TOKENS["ann"], **{"X-Tocsin-Actor": "bob"})
+    async def test_nobody_else_may(self, shared: Client, api: str) -> None:
+        answer = await self.by(shared, api, TOKENS["ann"], **{"X-Tocsin-Actor": "bob"})
         assert "X-Tocsin-Actor" in problem(answer, 403, "forbidden")["detail"]
-        assert await client.all("/incidents") == []
+        assert len(await shared.all("/incidents")) == 1
 
-    async def test_nobody_is_no_actor(self, client: Client, api: str) -> None:
-        problem(await self.by(client, api, TOKEN, **{"X-Tocsin-Actor": " "}), 400, "invalid")
+    async def test_nobody_is_no_actor(self, shared: Client, api: str) -> None:
+        problem(await self.by(shared, api, TOKEN, **{"X-Tocsin-Actor": ""}), 400, "invalid")
 
 
 class TestBadBodies:
@@ -482,13 +489,13 @@ class TestBadBodies:
             ({"title": "x", "severity": "S1", "reason": "x" * 4001}, "/reason", "at most 4000 characters"),
         ],
     )
-    async def test_the_place_is_named(self, client: Client, body: dict[str, Any], pointer: str, words: str) -> None:
-        (error,) = problem(await client.post("/incidents", **body), 400, "invalid")["errors"]
+    async def test_the_place_is_named(self, shared: Client, body: dict[str, Any], pointer: str, words: str) -> None:
+        (error,) = problem(await shared.post("/incidents", **body), 400, "invalid")["errors"]
         assert error["pointer"] == pointer
         assert words in error["message"]
 
-    async def test_what_was_expected_is_told_apart(self, client: Client) -> None:
-        (error,) = problem(await client.post("/incidents", title="x", severity="bad"), 400, "invalid")["errors"]
+    async def test_what_was_expected_is_told_apart(self, shared: Client) -> None:
+        (error,) = problem(await shared.post("/incidents", title="x", severity="bad"), 400, "invalid")["errors"]
         assert all(severity in error["expected"] for severity in Severity)
 
     @pytest.mark.parametrize(
@@ -512,22 +519,22 @@ class TestBadBodies:
             (b'{"title":"\xff","severity":"S1"}', "application/json; charset=latin-1"),
         ],
     )
-    async def test_what_is_no_wish_is_400(self, client: Client, api: str, raw: bytes, kind: str) -> None:
-        problem(await client.http.post(f"{api}/incidents", content=raw, headers={"Content-Type": kind}), 400, "invalid")
-        assert await client.all("/incidents") == []
+    async def test_what_is_no_wish_is_400(self, shared: Client, api: str, raw: bytes, kind: str) -> None:
+        problem(await shared.http.post(f"{api}/incidents", content=raw, headers={"Content-Type": kind}), 400, "invalid")
+        assert len(await shared.all("/incidents")) == 1
 
-    async def test_too_much_is_413_whether_announced_or_not(self, client: Client, api: str) -> None:
+    async def test_too_much_is_413_whether_announced_or_not(self, shared: Client, api: str) -> None:
         async def unannounced() -> AsyncIterator[bytes]:
             for _ in range(50):
                 yield b" " * 100_000
 
         headers = {"Content-Type": "application/json"}
-        problem(await client.http.post(f"{api}/incidents", content=b" " * 5_000_000, headers=headers), 413, "too_large")
-        problem(await client.http.post(f"{api}/incidents", content=unannounced(), headers=headers), 413, "too_large")
+        problem(await shared.http.post(f"{api}/incidents", content=b" " * 5_000_000, headers=headers), 413, "too_large")
+        problem(await shared.http.post(f"{api}/incidents", content=unannounced(), headers=headers), 413, "too_large")
 
-    async def test_many_faults_are_not_all_told(self, client: Client) -> None:
+    async def test_many_faults_are_not_all_told(self, shared: Client) -> None:
         body = {f"unknown{number}": 1 for number in range(500)}
-        assert len(problem(await client.post("/incidents", **body), 400, "invalid")["errors"]) == 100
+        assert len(problem(await shared.post("/incidents", **body), 400, "invalid")["errors"]) == 100
 
     async def test_hostile_text_comes_back_as_it_was_said(self, client: Client) -> None:
         hostile = "\u202e<script>alert(1)</script> <!channel> /close\n\u2028😀 \ufdd0\x1b[31m"
@@ -535,9 +542,9 @@ class TestBadBodies:
         await client.post("/incidents/INC-1/notes", text=hostile)
         assert last_line(await client.all("/incidents/INC-1/timeline"))["text"] == hostile.strip()
 
-    async def test_routes_and_methods_that_are_not_there(self, client: Client, api: str) -> None:
-        problem(await client.http.get(f"{api}/nothing"), 404, "not_found")
-        problem(await client.http.delete(f"{api}/incidents"), 405, "method_not_allowed")
+    async def test_routes_and_methods_that_are_not_there(self, shared: Client, api: str) -> None:
+        problem(await shared.http.get(f"{api}/nothing"), 404, "not_found")
+        problem(await shared.http.delete(f"{api}/incidents"), 405, "method_not_allowed")
 
 
 _STEPS = ("mitigate", "resolve", "reopen", "dismiss", "promote")
@@ -580,14 +587,16 @@ class TestAccess:
         paths = (await client.http.get(f"{client.orchestrator}/docs")).raise_for_status().json()["paths"]
         return {(method, path) for path, methods in paths.items() for method in methods}
 
-    async def test_every_route_is_in_the_matrix(self, client: Client) -> None:
-        assert await self.described(client) == set(NEEDS)
+    async def test_every_route_is_in_the_matrix(self, shared: Client) -> None:
+        assert await self.described(shared) == set(NEEDS)
 
     @pytest.mark.parametrize("caller", CALLERS)
-    async def test_the_matrix(self, client: Client, caller: str) -> None:
+    async def test_the_matrix(self, shared: Client, caller: str) -> None:
+        ready = f"{shared.orchestrator}/-/ready"
+        await eventually(lambda: shared.http.get(ready), lambda answer: answer.status_code == 200)
         async with httpx2.AsyncClient() as stranger:
             for (method, path), (needed, body) in (NEEDS | UNLISTED).items():
-                url = client.orchestrator + path.format(name="INC-99", fingerprint="none", id="none")
+                url = shared.orchestrator + path.format(name="INC-99", fingerprint="none", id="none")
                 headers = {} if caller == "none" else bearer(TOKENS.get(caller, "tocsin_wrong"))
                 answer = await stranger.request(method, url, json=body, headers=headers)
                 if not needed or needed in CALLERS[caller]:
@@ -598,15 +607,16 @@ class TestAccess:
                 else:
                     assert repr(needed) in problem(answer, 403, "forbidden")["detail"]
 
-    async def test_basic_works_with_any_user(self, client: Client, api: str) -> None:
+    async def test_basic_works_with_any_user(self, shared: Client, api: str) -> None:
         async with httpx2.AsyncClient() as stranger:
             for user in ("", "anybody"):
                 word = base64.b64encode(f"{user}:{TOKENS['read']}".encode()).decode()
                 answer = await stranger.get(f"{api}/incidents", headers={"Authorization": f"Basic {word}"})
                 assert answer.status_code == 200
 
-    @pytest.mark.parametrize("header", ["Bearer", "Bearer ", "Basic x", "Basic ////", "Digest a", "\xff", "Bearer tocsin_read x"])
-    async def test_a_broken_header_is_401(self, api: str, header: str) -> None:
+    @pytest.mark.parametrize("header", ["", "Bearer", "Basic x", "Basic ////", "Digest a", "\xff", "Bearer tocsin_read x"])
+    async def test_a_broken_header_is_401(self, shared: Client, api: str, header: str) -> None:
         async with httpx2.AsyncClient() as stranger:
-            answer = await stranger.get(f"{api}/incidents", headers={"Authorization": header.encode("latin-1")})
+            answer = await stranger.get(f"{api}/incidents", headers=[(b"Authorization", header.encode("latin-1"))])
             problem(answer, 401, "unauthorized")
+        assert await shared.all("/incidents")

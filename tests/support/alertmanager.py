@@ -91,7 +91,11 @@ class Alertmanager:
         self._child.kill9()
 
     def fire(
-        self, labels: Labels, annotations: Labels | None = None, starts_at: datetime | None = None, ends_at: datetime | None = None
+        self,
+        labels: Labels,
+        annotations: Labels | None = None,
+        starts_at: datetime | None = None,
+        ends_at: datetime | None = None,
     ) -> None:
         """Post one firing alert, as Prometheus does; without `ends_at` it resolves by itself after Alertmanager's timeout."""
         alert: dict[str, object] = {"labels": dict(labels), "annotations": dict(annotations or {})}

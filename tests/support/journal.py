@@ -107,8 +107,14 @@ class Journal:
 
 
 async def _unfinished(client: Client) -> list[str]:
+    """What is still to be told: deliveries not at their end, and incidents whose newest version nobody has heard of."""
     waiting = [await client.deliveries(state=state, limit=100) for state in ("pending", "sending")]
-    return [item["id"] for items in waiting for item in items]
+    unheard = []
+    for incident in await client.all("/incidents"):
+        told = await client.deliveries(incident=incident["id"], limit=20)
+        if max((item["version"] for item in told), default=0) < incident["version"]:
+            unheard.append(incident["id"])
+    return [item["id"] for items in waiting for item in items] + unheard
 
 
 def storm(alerts: int, per_webhook: int, *, services: int = 5, severity: str = "s1") -> list[list[AlertReceived]]:

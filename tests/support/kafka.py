@@ -86,11 +86,11 @@ def _download() -> str | None:
 class KafkaServer:
     """One broker on 127.0.0.1 with its own data, or the one of the environment (which then cannot be killed)."""
 
-    def __init__(self) -> None:
-        self.own = not os.environ.get(ADDRESS)
+    def __init__(self, *, own: bool = False) -> None:
+        self.own = own or not os.environ.get(ADDRESS)
         self._folder = scratch("kafka")
         self._port = free_port() if self.own else 0
-        self.address = os.environ.get(ADDRESS) or f"127.0.0.1:{self._port}"
+        self.address = f"127.0.0.1:{self._port}" if self.own else os.environ[ADDRESS]
         self._child = Child([*self._java("kafka.Kafka"), str(self._folder / "server.properties")], self._folder)
 
     def start(self) -> None:

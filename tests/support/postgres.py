@@ -36,12 +36,13 @@ def unavailable() -> str | None:
 class PostgresServer:
     """One server on 127.0.0.1 with its own data and real fsync, or the one of the environment (which cannot be crashed)."""
 
-    def __init__(self) -> None:
-        self.own = not os.environ.get(ADDRESS)
+    def __init__(self, *, own: bool = False) -> None:
+        self.own = own or not os.environ.get(ADDRESS)
         self._folder = scratch("postgres")
         self._port = free_port() if self.own else 0
         self._user = unprivileged()
-        self.address = os.environ.get(ADDRESS) or f"postgresql://tocsin@127.0.0.1:{self._port}"
+        ours = f"postgresql://tocsin@127.0.0.1:{self._port}"
+        self.address = ours if self.own else os.environ[ADDRESS]
 
     def start(self) -> None:
         if not self.own:
@@ -58,7 +59,15 @@ class PostgresServer:
 
     def crash(self) -> None:
         """End it as a power cut would, then start again on the same data."""
+        self.down()
+        self.up()
+
+    def down(self) -> None:
+        """End it as a power cut would; the data stay."""
         self._control("stop", "-m", "immediate")
+
+    def up(self) -> None:
+        """Start it again on the same data."""
         self._control("start")
 
     def create_database(self) -> str:
@@ -79,7 +88,8 @@ class PostgresServer:
         if self._user is not None:
             shutil.chown(self._folder, self._user)
         self._run("initdb", "-D", str(self._folder / "data"), "-U", "tocsin", "-A", "trust", "-E", "UTF8", "--locale=C")
-        settings = f"listen_addresses='127.0.0.1'\nport={self._port}\nunix_socket_directories='{self._folder}'\nfsync=on\nmax_connections=200\n"
+        settings = f"port={self._port}\nunix_socket_directories='{self._folder}'\n"
+        settings += "listen_addresses='127.0.0.1'\nfsync=on\nmax_connections=200\n"
         with (self._folder / "data" / "postgresql.conf").open("a") as config:
             config.write(settings)
 
@@ -94,8 +104,9 @@ class PostgresServer:
         # The server keeps its parent's output open; a pipe would never end, so the output goes to a file.
         with (self._folder / "control.log").open("ab") as output:
             command = [str(folder / program), *arguments]
-            status = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, user=self._user, cwd=self._folder, timeout=90, check=False
-            ).returncode
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, user=self._user, cwd=self._folder
+            )
+            status = child.wait(90)
         if status != 0:
             raise NotReady((self._folder / "control.log").read_text(errors="replace")[-2_000:])

@@ -46,7 +46,9 @@ def unprivileged() -> str | None:
 class Child:
     """One child process. It is killed at the latest with its parent's `stop`; nothing else is ever signalled."""
 
-    def __init__(self, command: Sequence[str], folder: Path, env: Mapping[str, str] | None = None, user: str | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], folder: Path, env: Mapping[str, str] | None = None, user: str | None = None
+    ) -> None:
         self.output = folder / "output.log"
         self._command = list(command)
         self._env = {**os.environ, **(env or {})}
@@ -57,7 +59,13 @@ class Child:
     def start(self) -> None:
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self._folder, env=self._env, user=self._user
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=self._folder,
+                env=self._env,
+                user=self._user,
             )
 
     def wait_ready(self, ready: Callable[[], bool], seconds: float = 60.0) -> None:

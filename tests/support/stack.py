@@ -1,10 +1,14 @@
 """Whole systems for acceptance and fault tests: embedded in one child process, or three processes on Kafka and PostgreSQL."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiokafka.admin import AIOKafkaAdminClient
+
+from schemas.topics import TOPICS
 from tests.support.kafka import KafkaServer
 from tests.support.postgres import PostgresServer
 from tests.support.slack import TOKEN as SLACK_TOKEN
@@ -25,6 +29,19 @@ class Stack:
     @property
     def webhook_url(self) -> str:
         return f"{self.client.ingest}/webhooks/alertmanager"
+
+
+async def forget_topics(kafka: KafkaServer) -> None:
+    """Delete Tocsin's topics, so that a new system on a shared broker begins with nothing."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address)
+    await admin.start()
+    try:
+        ours = {topic.name for topic in TOPICS}
+        await admin.delete_topics([name for name in await admin.list_topics() if name in ours])
+        while ours & set(await admin.list_topics()):
+            await asyncio.sleep(0.02)
+    finally:
+        await admin.close()
 
 
 def tocsin_yaml(slack: SlackServer, quiet_period: str) -> str:
@@ -50,7 +67,8 @@ async def stack(
         given = {"TOCSIN_CONFIG_FILE": str(config), "TOCSIN_SLACK_TOKEN": SLACK_TOKEN, **(environment or {})}
         targets: tuple[str, ...] = ("all",)
         if kafka is not None and postgres is not None:
-            given |= {"TOCSIN_KAFKA": kafka.address, "TOCSIN_DATABASE": postgres.create_database()}
+            await forget_topics(kafka)
+            given |= {"TOCSIN_KAFKA": kafka.address, "TOCSIN_DATABASE": postgres.create_database().replace("+asyncpg", "")}
             targets = THREE
         async with children(folder, targets, given) as (processes, client):
             yield Stack(processes, client, slack)

@@ -46,23 +46,23 @@ class Webhook:
             outcome = "disconnected"
         finally:
             self._metrics.in_flight -= 1
-            self._metrics.webhooks[outcome].inc()
+            self._metrics.webhooks[outcome] += 1
 
     async def _handle(self, scope: Scope, receive: Receive) -> tuple[str, Answer]:
         began = self._clock.monotonic()
         try:
             self._admit(scope)
             body = await self._bodies.read(scope["headers"], receive, began)
-            self._metrics.bytes.inc(len(body))
+            self._metrics.bytes += len(body)
             receipt = await self._accept(self._source, body)
         except Problem as problem:
             return problem.code, _problem(problem)
         except BusUnavailable as error:
             return "unavailable", _problem(unavailable(error.detail))
         except Refused as refused:
-            self._metrics.rejected.inc(refused.alerts)
+            self._metrics.alerts["rejected"] += refused.alerts
             return "invalid", _problem(Problem(400, "invalid", refused.detail, errors=_shown(refused.faults)))
-        self._metrics.seconds.observe(self._clock.monotonic() - began)
+        self._metrics.durable(self._clock.monotonic() - began)
         return "accepted", self._accepted(receipt)
 
     def _admit(self, scope: Scope) -> None:
@@ -76,10 +76,10 @@ class Webhook:
             raise unavailable(away)
 
     def _accepted(self, receipt: Receipt) -> Answer:
-        self._metrics.accepted.inc(receipt.accepted)
+        self._metrics.alerts["accepted"] += receipt.accepted
         if not receipt.rejected:
             return _all_accepted(receipt.accepted)
-        self._metrics.rejected.inc(len(receipt.rejected))
+        self._metrics.alerts["rejected"] += len(receipt.rejected)
         shown = {"accepted": receipt.accepted, "rejected": _shown(receipt.rejected)}
         return _json(json.dumps(shown, separators=(",", ":")).encode())
 

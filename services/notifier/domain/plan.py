@@ -133,15 +133,16 @@ def _reply(event_type: str, event: IncidentEvent, headline: str) -> Content:
         headline=headline,
         severity=event.incident.severity,
         mood=mood(event.incident.state),
-        text=_words(event_type, event),
+        text=_words(event_type, event, headline),
         at=event.occurred_at,
     )
 
 
-def _words(event_type: str, event: IncidentEvent) -> str:
+def _words(event_type: str, event: IncidentEvent, headline: str) -> str:
     """An update in its own words; else what happened, by whom, and why."""
     update = _change(UpdatePosted, event) if event_type == UpdatePosted.TYPE else None
     if update is not None:
         return update.text
-    reason = f"\nReason: {event.reason}" if event.reason and event.reason not in event.text else ""
-    return f"{event.text} ({event.actor.kind} {event.actor.name}){reason}"
+    said = "" if headline in event.text else f"{event.text}\n"
+    reason = f": {event.reason}" if event.reason and event.reason not in event.text else ""
+    return f"{said}By {event.actor.kind} {event.actor.name}{reason}"

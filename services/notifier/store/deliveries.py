@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, Table, and_, select, update
+from sqlalchemy import ColumnElement, FromClause, Label, Row, Table, and_, exists, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -72,7 +72,7 @@ class DeliveryStore:
 
     async def load(self, id: str) -> Job | None:
         joined = DELIVERIES.outerjoin(THREADS, _of_place)
-        columns = [THREADS.c.address, THREADS.c.url.label("thread_url"), THREADS.c.marker, THREADS.c.tried_at]
+        columns = [THREADS.c.address, THREADS.c.url.label("thread_url"), THREADS.c.marker, THREADS.c.tried_at, _overtakes()]
         async with self.database.read() as connection:
             found = await connection.execute(select(DELIVERIES, *columns).select_from(joined).where(DELIVERIES.c.id == id))
             row = found.first()
@@ -86,12 +86,13 @@ class DeliveryStore:
         async with self.database.transaction() as connection:
             if not await self._change(connection, job, values):
                 return None
-            superseded = await self._supersede(connection, job) if job.is_summary else 0
+            superseded = await self._supersede(connection, job) if job.overtakes else 0
             thread = job.thread
             if job.is_summary and thread.address is None and thread.marker is None:
                 thread = replace(thread, marker=delivery.id, tried_at=now)
                 await _thread(connection, delivery.place, marker=thread.marker, tried_at=now)
-        return Job(replace(delivery, state=State.SENDING, attempts=delivery.attempts + 1), thread), superseded
+        begun = replace(delivery, state=State.SENDING, attempts=delivery.attempts + 1)
+        return replace(job, delivery=begun, thread=thread), superseded
 
     async def sent(self, claimed: Claimed, job: Job, address: Address, now: datetime) -> bool:
         values = {"state": State.SENT, "reason": None, "doubt": False, "sent_at": now, "url": address.url}
@@ -151,9 +152,7 @@ class DeliveryStore:
 
     async def _supersede(self, connection: AsyncConnection, job: Job) -> int:
         """Older summaries of the place that nobody will send any more, even one that was being sent when a process died."""
-        columns, delivery = DELIVERIES.c, job.delivery
-        open_ones = _at(DELIVERIES, delivery.place) & columns.state.in_([state for state in State if not state.final])
-        older = open_ones & (columns.kind == "summary") & (columns.version < delivery.version)
+        older = _at(DELIVERIES, job.delivery.place) & _open_summary(DELIVERIES) & (DELIVERIES.c.version < job.delivery.version)
         values = {"state": State.SUPERSEDED, "reason": SUPERSEDED}
         return int((await connection.execute(update(DELIVERIES).where(older).values(**values))).rowcount)
 
@@ -193,6 +192,18 @@ def _newest_summaries(planned: Sequence[Planned]) -> dict[Place, int]:
 
 async def _thread(connection: AsyncConnection, place: Place, **values: Any) -> None:
     await connection.execute(update(THREADS).where(_at(THREADS, place)).values(**values))
+
+
+def _open_summary(table: FromClause) -> ColumnElement[bool]:
+    return (table.c.kind == "summary") & table.c.state.in_([state for state in State if not state.final])
+
+
+def _overtakes() -> Label[bool]:
+    """Whether the selected delivery is a summary with older ones that are still open."""
+    mine, older = DELIVERIES.c, DELIVERIES.alias("older")
+    same = and_(*(mine[name] == older.c[name] for name in ("incident", "channel", "destination")))
+    where = same & (mine.kind == "summary") & _open_summary(older) & (older.c.version < mine.version)
+    return exists().where(where).label("overtakes")
 
 
 def _at(table: Table, place: Place) -> ColumnElement[bool]:
@@ -244,4 +255,4 @@ def _job(row: Row[Any]) -> Job:
         caused_at=row.caused_at,
     )
     address = None if row.address is None else Address(row.address, row.thread_url)
-    return Job(delivery, Thread(address, row.marker, row.tried_at))
+    return Job(delivery, Thread(address, row.marker, row.tried_at), row.overtakes)

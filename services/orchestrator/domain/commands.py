@@ -9,8 +9,20 @@ from services.orchestrator.domain.transitions import Step
 
 
 @dataclass(frozen=True)
+class Attach:
+    """Link firings. `severity` is the worst among them; `gating` counts the S1/S2 ones."""
+
+    count: int
+    gating: int
+    severity: Severity | None
+    services: tuple[str, ...]
+    links: dict[str, str]
+    examples: tuple[AlertExample, ...]
+
+
+@dataclass(frozen=True)
 class Open:
-    """Begin an incident, by hand or by rule."""
+    """Begin an incident, by hand or by rule with the first alert."""
 
     id: str
     uuid: str
@@ -21,18 +33,7 @@ class Open:
     correlation_key: str | None = None
     drill: bool = False
     state: IncidentState = IncidentState.ACTIVE
-
-
-@dataclass(frozen=True)
-class Attach:
-    """Link firings. `severity` is the worst among them; `gating` counts the S1/S2 ones."""
-
-    count: int
-    gating: int
-    severity: Severity | None
-    services: tuple[str, ...]
-    links: dict[str, str]
-    examples: tuple[AlertExample, ...]
+    first: Attach | None = None
 
 
 @dataclass(frozen=True)

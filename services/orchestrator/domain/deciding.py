@@ -99,7 +99,7 @@ class Batch:
         news, firing = observe(before, alert, self._policy.severity_of(alert.labels))
         if news in {News.BEGAN, News.ENDED_UNSEEN}:
             firing = self._number_it(firing, self._judge(news, firing))
-            if firing.incident is not None and news is News.BEGAN:
+            if firing.decision and firing.decision.action is Action.ATTACH:
                 self._tallies.setdefault(firing.incident, Tally()).began.append(firing)
         elif firing == before:
             return
@@ -186,6 +186,7 @@ class Batch:
             services=(one_line(service, 100),) if service else (),
             environment=one_line(environment_of(firing.labels) or "", 100) or None,
             correlation_key=key,
+            first=_attach([firing]),
         )
         self._carry_out(name, command, "open-s1-s2", reason, firing.received_at)
         return Verdict(Action.OPEN, "open-s1-s2", reason, name)
@@ -193,17 +194,9 @@ class Batch:
     def _tell(self, name: str, tally: Tally) -> None:
         """The batch's firings of one incident, as at most one event of each kind."""
         if tally.began:
-            worst_of_them = worst(firing.severity for firing in tally.began)
-            command = ask.Attach(
-                count=len(tally.began),
-                gating=sum(firing.gating for firing in tally.began),
-                severity=worst_of_them,
-                services=_services(tally.began),
-                links=_links(tally.began),
-                examples=_examples(tally.began),
-            )
             reason = tally.began[0].decision.reason if tally.began[0].decision else ""
-            self._carry_out(name, command, "attach-same-key", reason, min(firing.received_at for firing in tally.began))
+            first_heard = min(firing.received_at for firing in tally.began)
+            self._carry_out(name, _attach(tally.began), "attach-same-key", reason, first_heard)
         if tally.ended:
             gating = sum(firing.gating for firing in tally.ended)
             over = ask.Detach(count=len(tally.ended), gating=gating, examples=_examples(tally.ended))
@@ -245,6 +238,17 @@ def _title(firing: Firing) -> str:
     service = service_of(firing.labels)
     plain = firing.name if service in {None, firing.name} else f"{firing.name} on {service}"
     return one_line(given or "", MAX_TITLE) or one_line(plain, MAX_TITLE) or "Unnamed alert"
+
+
+def _attach(firings: Sequence[Firing]) -> ask.Attach:
+    return ask.Attach(
+        count=len(firings),
+        gating=sum(firing.gating for firing in firings),
+        severity=worst(firing.severity for firing in firings),
+        services=_services(firings),
+        links=_links(firings),
+        examples=_examples(firings),
+    )
 
 
 def _services(firings: Iterable[Firing]) -> tuple[str, ...]:

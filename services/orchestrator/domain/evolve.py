@@ -58,7 +58,7 @@ def evolve(incident: Incident | None, change: Change, happening: Happening) -> I
 
 
 def _opened(change: Opened, happening: Happening) -> Incident:
-    return Incident(
+    incident = Incident(
         id=happening.incident,
         uuid=change.uuid,
         version=1,
@@ -74,6 +74,7 @@ def _opened(change: Opened, happening: Happening) -> Incident:
         opened_by=happening.actor,
         reason=happening.reason,
     )
+    return incident.model_copy(update=_attached(incident, change.first, happening)) if change.first else incident
 
 
 def _attached(incident: Incident, change: AlertsAttached, _: Happening) -> Updates:

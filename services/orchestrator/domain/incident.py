@@ -84,15 +84,14 @@ def _open(incident: Incident | None, command: ask.Open) -> Outcome:
                 environment=command.environment,
                 correlation_key=command.correlation_key,
                 drill=command.drill,
+                first=_linked(command.first) if command.first else None,
             )
         )
     ]
 
 
-def _attach(incident: Incident, command: ask.Attach, _: Context) -> Outcome:
-    if not incident.state.open:
-        return Refusal("illegal_transition", f"{incident.id} is {incident.state}; alerts join open incidents only.")
-    attached = AlertsAttached(
+def _linked(command: ask.Attach) -> AlertsAttached:
+    return AlertsAttached(
         count=command.count,
         gating=command.gating,
         severity=command.severity,
@@ -100,7 +99,12 @@ def _attach(incident: Incident, command: ask.Attach, _: Context) -> Outcome:
         links=command.links,
         examples=command.examples,
     )
-    changes = [Because(attached), *_raised(incident, command.severity)]
+
+
+def _attach(incident: Incident, command: ask.Attach, _: Context) -> Outcome:
+    if not incident.state.open:
+        return Refusal("illegal_transition", f"{incident.id} is {incident.state}; alerts join open incidents only.")
+    changes = [Because(_linked(command)), *_raised(incident, command.severity)]
     if command.gating and incident.proposal is not None:
         changes.append(Because(ProposalCleared(), f"{command.gating} critical alert(s) fire again"))
     return changes

@@ -14,7 +14,7 @@ from services.runtime.clock import Clock
 class KafkaBus(Bus):
     """`bootstrap` is `host:port[,host:port…]`; `security` holds arguments for every client of aiokafka (TLS, SASL).
 
-    Kafka's own clock stamps the records, and connections are paced by real time; so nothing here asks `clock` yet.
+    Topics that we make stamp their records by the broker's clock, others by ours; connections are paced by real time.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class KafkaBus(Bus):
         self._connection = {"bootstrap_servers": bootstrap.split(","), "client_id": client_id, **(security or {})}
         self._timeout = publish_timeout
         self._pace = pace or Pace()
-        self._publisher = Publisher(self._connection, publish_timeout)
+        self._publisher = Publisher(self._connection, clock, publish_timeout)
 
     async def start(self) -> None:
         async with Admin(self._connection, self._timeout) as admin:

@@ -1,7 +1,7 @@
 """The clients of aiokafka as we want them, and how to get rid of them when the broker does not answer."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -24,17 +24,28 @@ FETCH = 16 << 20
 GOODBYE = 2.0
 """Seconds a client has to say goodbye to its broker."""
 
+Client = Any
+"""A client of aiokafka, whose methods have no annotations."""
 Connection = Mapping[str, Any]
 """Arguments of every client: addresses, name, security."""
 
 
-async def within(seconds: float, what: Awaitable[Any]) -> Any:  # Any: aiokafka has no types
-    """Await `what`, which aiokafka may never answer, or raise `BusUnavailable` after some seconds."""
+async def within(seconds: float, what: Coroutine[Any, Any, Any]) -> Any:
+    """Await `what`, which aiokafka may never answer, or raise `BusUnavailable` after some seconds.
+
+    It gets a task of its own, since aiokafka swallows cancellations of its caller and lets those of its own tasks out.
+    """
+    task = asyncio.create_task(what)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # an answer that comes too late is not missed
     try:
-        async with asyncio.timeout(seconds):
-            return await what
-    except TimeoutError:
-        raise BusUnavailable("Kafka does not answer") from None
+        await asyncio.wait([task], timeout=seconds)
+    finally:
+        in_time = task.done()
+        task.cancel()
+    if not in_time or task.cancelled():
+        raise BusUnavailable("Kafka does not answer")
+    try:
+        return task.result()
     except (KafkaError, OSError) as error:
         raise BusUnavailable(f"Kafka does not work: {_words(error)}") from error
 
@@ -43,9 +54,9 @@ def _words(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def new_producer(connection: Connection, timeout: float) -> AIOKafkaProducer:
+def new_producer(connection: Connection, timeout: float) -> Client:
     """Not started yet. No linger: it delays every lonely message, and we make batches ourselves. No transactions."""
-    return AIOKafkaProducer(
+    return AIOKafkaProducer(  # type: ignore[no-untyped-call]  # has no annotations
         **connection,
         acks="all",
         enable_idempotence=True,
@@ -56,9 +67,9 @@ def new_producer(connection: Connection, timeout: float) -> AIOKafkaProducer:
     )
 
 
-def new_consumer(connection: Connection, **options: Any) -> AIOKafkaConsumer:
+def new_consumer(connection: Connection, **options: Any) -> Client:
     """Not started yet. Bytes in, bytes out: a deserializer that raises would block its partition for ever."""
-    return AIOKafkaConsumer(
+    return AIOKafkaConsumer(  # type: ignore[no-untyped-call]  # has no annotations
         **connection,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -68,7 +79,7 @@ def new_consumer(connection: Connection, **options: Any) -> AIOKafkaConsumer:
     )
 
 
-async def end_producer(producer: AIOKafkaProducer) -> None:
+async def end_producer(producer: Client) -> None:
     """Close it and give up what is unsent. Its own `stop` would wait for the broker for ever (aiokafka#1101)."""
     producer._closed = True
     with suppress(BusUnavailable):
@@ -81,7 +92,7 @@ async def end_producer(producer: AIOKafkaProducer) -> None:
             await asyncio.wait([sender], timeout=GOODBYE / 2)
 
 
-async def end_consumer(consumer: AIOKafkaConsumer) -> None:
+async def end_consumer(consumer: Client) -> None:
     """Leave the group, if the broker answers, and close; what `stop` does not get to is closed one by one."""
     try:
         await within(GOODBYE, consumer.stop())
@@ -104,7 +115,7 @@ class Admin:
     """Looks at the topics and makes those that are missing. Use as an async context manager."""
 
     def __init__(self, connection: Connection, timeout: float) -> None:
-        self._client = AIOKafkaAdminClient(**connection, request_timeout_ms=int(timeout * 1000))
+        self._client: Client = AIOKafkaAdminClient(**connection, request_timeout_ms=int(timeout * 1000))
         self._timeout = timeout
 
     async def __aenter__(self) -> "Admin":
@@ -149,7 +160,7 @@ def _new_topic(topic: Topic, copies: int) -> NewTopic:
         # The broker's clock: a writer whose clock is wrong would have its messages refused or forgotten at once.
         "message.timestamp.type": "LogAppendTime",
     }
-    return NewTopic(topic.name, topic.partitions, copies, topic_configs=config)
+    return NewTopic(topic.name, topic.partitions, copies, topic_configs=config)  # type: ignore[no-untyped-call]  # has none
 
 
 def _check(errors: Iterable[tuple[Any, ...]]) -> None:

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import ConsumerRebalanceListener
 from aiokafka import TopicPartition as KafkaPlace
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from services.runtime.bus.cursor import Bounds, Cursor
-from services.runtime.bus.kafka_clients import Connection, end_consumer, new_consumer, within
+from services.runtime.bus.kafka_clients import GOODBYE, Client, Connection, end_consumer, new_consumer, within
 from services.runtime.bus.port import Positions, Record, Subscription, TopicPartition
 from services.runtime.errors import BusUnavailable
 
@@ -26,10 +26,10 @@ class Pace:
 
     answer: float = 5.0
     """The most that one question to Kafka takes."""
-    session: float = 30.0
+    session: float = 6.0
     """A member that is silent for so long is out of the group."""
-    heartbeat: float = 3.0
-    drain: float = 10.0
+    heartbeat: float = 2.0
+    drain: float = 4.0
     """A batch in flight holds up a rebalance for so long at most; less than `session`."""
     watch: float = 2.0
     """Between two looks at the broker's health, the lag, and offsets to commit."""
@@ -49,7 +49,7 @@ class KafkaSubscription(Subscription):
         self._topics = list(topics)
         self._pace = pace
         self._cursor = Cursor(positions)
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer: Client | None = None
         self._assigned: frozenset[TopicPartition] = frozenset()
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
@@ -213,14 +213,14 @@ class KafkaSubscription(Subscription):
         self._closed = True
         if self._watcher is not None:
             self._watcher.cancel()
-            await asyncio.wait([self._watcher])
+            await asyncio.wait([self._watcher], timeout=GOODBYE)
         if self._trouble is None:
             await self._commit()
         self._cursor.rewind()
         self._landed()
         await self._drop()
 
-    async def revoked(self, consumer: AIOKafkaConsumer) -> None:
+    async def revoked(self, consumer: Client) -> None:
         """Hold up the rebalance until the batch in flight is settled or rewound, but not for ever."""
         if consumer is not self._consumer:
             return
@@ -235,7 +235,7 @@ class KafkaSubscription(Subscription):
         self._unsaid.clear()
         self._assigned = frozenset()
 
-    def given(self, consumer: AIOKafkaConsumer, places: Iterable[KafkaPlace]) -> None:
+    def given(self, consumer: Client, places: Iterable[KafkaPlace]) -> None:
         """A new assignment; where to begin is asked by the next `fetch`."""
         if consumer is not self._consumer:
             return
@@ -248,7 +248,7 @@ class KafkaSubscription(Subscription):
 
     async def _watch(self) -> None:
         """Keep `_trouble` true, tell Kafka what is settled, and replace a consumer that sticks (aiokafka#1154)."""
-        while True:
+        while not self._closed:  # a cancellation is not enough: aiokafka swallows some
             await asyncio.sleep(self._pace.watch)
             try:
                 await self._look()
@@ -306,14 +306,14 @@ class KafkaSubscription(Subscription):
             await end_consumer(consumer)
 
 
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+class _Listener(ConsumerRebalanceListener):
     """Passes on what concerns the subscription; a consumer that was replaced may still be called back."""
 
-    def __init__(self, subscription: KafkaSubscription, consumer: AIOKafkaConsumer) -> None:
+    def __init__(self, subscription: KafkaSubscription, consumer: Client) -> None:
         self._subscription = subscription
         self._consumer = consumer
 
-    async def on_partitions_revoked(self, revoked: set[KafkaPlace]) -> None:
+    async def on_partitions_revoked(self, _: set[KafkaPlace]) -> None:
         await self._subscription.revoked(self._consumer)
 
     async def on_partitions_assigned(self, assigned: set[KafkaPlace]) -> None:

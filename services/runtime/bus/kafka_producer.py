@@ -5,14 +5,13 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaProducer
 
 from schemas.topics import TOPICS
-from services.runtime.bus.kafka_clients import Connection, end_producer, new_producer, within
+from services.runtime.bus.kafka_clients import Client, Connection, end_producer, new_producer, within
 from services.runtime.bus.port import Message, TopicPartition, partition_of
+from services.runtime.clock import Clock
 from services.runtime.errors import BusUnavailable
 
 log = structlog.get_logger()
@@ -27,8 +26,9 @@ FIRST_PAUSE, LAST_PAUSE = 0.2, 5.0
 
 @dataclass(slots=True)
 class _Call:
-    """One call of `publish`: `left` batches are not acknowledged yet."""
+    """One call of `publish`: `at` in milliseconds since 1970; `left` batches are not acknowledged yet."""
 
+    at: int
     done: "asyncio.Future[None]"
     left: int = 0
 
@@ -37,7 +37,7 @@ class _Call:
 class _Batch:
     """Messages for one partition that go out together, at `deadline` (the loop's time) at the latest."""
 
-    builder: Any  # aiokafka's BatchBuilder
+    builder: Client
     deadline: float
     size: int = 0
     calls: list[_Call] = field(default_factory=list)
@@ -54,27 +54,31 @@ class _Lane:
 class Publisher:
     """`timeout` is the most seconds that a message waits for its acknowledgement."""
 
-    def __init__(self, connection: Connection, timeout: float) -> None:
+    def __init__(self, connection: Connection, clock: Clock, timeout: float) -> None:
+        self._clock = clock
         self._connection = connection
         self._timeout = timeout
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: Client | None = None
         self._partitions: Mapping[str, int] = {}
         self._lanes: dict[TopicPartition, _Lane] = {}
         self._waiting = 0
         self._pause = FIRST_PAUSE
         self._revival: asyncio.Task[None] | None = None
+        self._stopped = False
         self.trouble: str | None = "the bus is not started"
 
     async def start(self) -> None:
+        self._stopped = False
         await self._connect()
         self.trouble = None
 
     async def stop(self) -> None:
         """What waits gets the time it had anyway; then everything is given back."""
         self.trouble = "the bus is stopped"
+        self._stopped = True
         if self._revival is not None:
             self._revival.cancel()
-            await asyncio.wait([self._revival])
+            await asyncio.wait([self._revival], timeout=self._timeout)
         tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=self._timeout)
@@ -92,7 +96,7 @@ class Publisher:
         items = [_encoded(message) for message in messages]
         if not items:
             return
-        call = _Call(asyncio.get_running_loop().create_future())
+        call = _Call(int(self._clock.now().timestamp() * 1000), asyncio.get_running_loop().create_future())
         for message, (key, value) in zip(messages, items, strict=True):
             self._append(message, key, value, call)
         await call.done
@@ -101,9 +105,9 @@ class Publisher:
         place = TopicPartition(message.topic, partition_of(message.key, self._partitions[message.topic]))
         lane = self._lanes.setdefault(place, _Lane())
         # A batch on its way is closed, and refuses as a full one does.
-        if not lane.batches or lane.batches[-1].builder.append(timestamp=None, key=key, value=value) is None:
+        if not lane.batches or lane.batches[-1].builder.append(timestamp=call.at, key=key, value=value) is None:
             lane.batches.append(self._new_batch())
-            lane.batches[-1].builder.append(timestamp=None, key=key, value=value)
+            lane.batches[-1].builder.append(timestamp=call.at, key=key, value=value)
         batch = lane.batches[-1]
         batch.size += len(value)
         self._waiting += len(value)
@@ -134,7 +138,7 @@ class Publisher:
         assert self._producer is not None
         await within(left, self._deliver(self._producer, place, batch))
 
-    async def _deliver(self, producer: AIOKafkaProducer, place: TopicPartition, batch: _Batch) -> None:
+    async def _deliver(self, producer: Client, place: TopicPartition, batch: _Batch) -> None:
         sent = await producer.send_batch(batch.builder, place.topic, partition=place.partition)
         await sent
 
@@ -169,10 +173,13 @@ class Publisher:
         if self._producer is not None:
             dead, self._producer = self._producer, None
             await end_producer(dead)
-        while self._producer is None:
+        # A cancellation is not enough to end this: aiokafka swallows some.
+        while self._producer is None and not self._stopped:
             await asyncio.sleep(self._pause)
             with suppress(BusUnavailable):
                 await self._connect()
+        if self._stopped:
+            return
         self._pause = min(2 * self._pause, LAST_PAUSE)
         self.trouble = None
         log.info("bus.available_again")
@@ -181,11 +188,12 @@ class Publisher:
         producer = new_producer(self._connection, self._timeout)
         try:
             await within(self._timeout, producer.start())
-            self._partitions = {topic.name: len(await within(self._timeout, producer.partitions_for(topic.name))) for topic in TOPICS}
+            known = [await within(self._timeout, producer.partitions_for(topic.name)) for topic in TOPICS]
         except BaseException:
             await end_producer(producer)
             raise
         self._producer = producer
+        self._partitions = {topic.name: len(partitions) for topic, partitions in zip(TOPICS, known, strict=True)}
 
 
 def _encoded(message: Message) -> tuple[bytes, bytes]:

@@ -1,8 +1,8 @@
 """The embedded log's file: one table, one writing thread, read-only readers.
 
-A record's row id is `place << 40 | offset`, so a partition is a range of ids: appending, reading and trimming need no other index.
-Several processes may read; exactly one may write (the storage folder's lock sees to that), since SQLite's write-ahead log was
-not safe with several checkpointing connections before 3.51.3.
+A record's row id is `place << 40 | offset`, so a partition is a range of ids: appending, reading and trimming need no
+other index. Several processes may read; exactly one may write (the storage folder's lock sees to that), since SQLite's
+write-ahead log was not safe with several checkpointing connections before 3.51.3.
 """
 
 import queue
@@ -37,7 +37,7 @@ PROBE_EVERY = 0.5
 
 # Many rows per statement: the sqlite3 module gives the interpreter lock away at every step and may wait 5 ms to get it back
 # from a busy event loop. Powers of two, so that a few prepared statements serve every group.
-_INSERT = [f"INSERT INTO records (id, at, key, value) VALUES {', '.join(['(?, ?, ?, ?)'] * (1 << n))}" for n in range(9)]
+_INSERT = [f"INSERT INTO records (id, at, key, value) VALUES {', '.join(['(?, ?, ?, ?)'] * (1 << n))}" for n in range(9)]  # noqa: S608  # only marks
 # For the same reason a read is one row of text.
 _READ = """
 SELECT group_concat(id || ',' || at || ',' || hex(key) || ',' || hex(value), ';') FROM (
@@ -45,6 +45,9 @@ SELECT group_concat(id || ',' || at || ',' || hex(key) || ',' || hex(value), ';'
         SELECT id, at, key, value FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT ?
     )
 ) WHERE before < ?
+"""
+_BOUNDS = """
+SELECT (SELECT min(id) FROM records WHERE id >= ?1 AND id < ?2), (SELECT max(id) FROM records WHERE id >= ?1 AND id < ?2)
 """
 _OLD = """
 SELECT min(CASE WHEN at >= ? THEN id END), max(id), count(*) FROM (
@@ -105,12 +108,10 @@ class Listener:
 def load_places(connection: sqlite3.Connection) -> Places:
     """Every partition of the file with its bounds."""
     places = {}
-    for number, topic, partition, trimmed in connection.execute("SELECT number, topic, partition, trimmed FROM places").fetchall():
+    rows = connection.execute("SELECT number, topic, partition, trimmed FROM places").fetchall()
+    for number, topic, partition, trimmed in rows:
         low = number << SHIFT
-        first, last = connection.execute(
-            "SELECT (SELECT min(id) FROM records WHERE id >= ?1 AND id < ?2), (SELECT max(id) FROM records WHERE id >= ?1 AND id < ?2)",
-            (low, low + (1 << SHIFT)),
-        ).fetchone()
+        first, last = connection.execute(_BOUNDS, (low, low + (1 << SHIFT))).fetchone()
         place = Place(number, trimmed, trimmed) if last is None else Place(number, first - low, last - low + 1)
         places[TopicPartition(topic, partition)] = place
     return places
@@ -120,7 +121,8 @@ class Reader:
     """A read-only connection; to be used by one thread at a time. Raises `sqlite3.Error`."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
+        address = f"{path.absolute().as_uri()}?mode=ro"
+        self._connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA query_only = ON")
         self._connection.execute("PRAGMA busy_timeout = 4000")
         self._places = load_places(self._connection)
@@ -184,8 +186,8 @@ class Writer:
                     undone = [*trims]
                 for trim in trims:
                     self._trim(connection, trim)
-            except Exception as error:  # the edge of the thread: whatever it is, callers must hear of it and the thread must live
-                log.error("bus.write_failed", path=str(self.path), error=repr(error))
+            except Exception as error:  # the edge of the thread: callers must hear of it, and the thread must live
+                log.exception("bus.write_failed", path=str(self.path))
                 _close(connection)
                 self._refuse(undone, error)
                 connection = self._open_patiently()
@@ -265,8 +267,8 @@ class Writer:
 
     def _trim(self, connection: sqlite3.Connection, job: Trim) -> None:
         """One step; the job goes to the end of the queue until nothing is left to do."""
-        more = any([_trim_place(connection, place, job.before[tp.topic]) for tp, place in self._places.items() if tp.topic in job.before])
-        if more and not self._stopping.is_set():
+        full = [_trim_place(connection, place, job.before[tp.topic]) for tp, place in self._places.items()]
+        if any(full) and not self._stopping.is_set():
             self._jobs.put(job)
         else:
             self._tell(self.listener.trimmed, job, _copy(self._places))

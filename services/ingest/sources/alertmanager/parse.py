@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TypedDict
 
 from pydantic import ValidationError
 
@@ -23,7 +23,7 @@ from services.ingest.domain.bounds import (
     link,
     started,
 )
-from services.ingest.sources.alertmanager.payload import Frame, Payload, WireAlert
+from services.ingest.sources.alertmanager.payload import ALERT, PAYLOAD, Frame, WireAlert
 from services.runtime.bus.port import Message
 
 SOURCE = "ingest/alertmanager"
@@ -32,35 +32,44 @@ SOURCE = "ingest/alertmanager"
 def parse(body: bytes, now: datetime) -> Intake:
     """Raises `Refused` when the body is not a webhook of version 4."""
     try:
-        payload = Payload.model_validate_json(body)
+        payload = PAYLOAD.validate_json(body)
         common = _common(payload, now)
-        return Intake([_message(alert, common, now) for alert in payload.alerts])
+        return Intake([_message(alert, common) for alert in payload["alerts"]])
     except (ValidationError, Unfit):
         return _one_by_one(body, now)
 
 
-def _common(frame: Frame, now: datetime) -> dict[str, Any]:
+class Common(TypedDict):
     """The fields that all alerts of a body share."""
+
+    group_key: str
+    receiver: str
+    external_url: str
+    received_at: datetime
+
+
+def _common(frame: Frame, now: datetime) -> Common:
     return {
-        "group_key": cut(frame.group_key or "", MAX_NAME),
-        "receiver": cut(frame.receiver or "", MAX_NAME),
-        "external_url": link(frame.external_url or ""),
+        "group_key": cut(frame.get("groupKey") or "", MAX_NAME),
+        "receiver": cut(frame.get("receiver") or "", MAX_NAME),
+        "external_url": link(frame.get("externalURL") or ""),
         "received_at": now,
     }
 
 
-def _message(alert: WireAlert, common: Mapping[str, Any], now: datetime) -> Message:
+def _message(alert: WireAlert, common: Common) -> Message:
     """Raises `Unfit`."""
-    check_labels(alert.labels)
-    start = started(alert.starts_at, now)
+    labels, status, now = alert["labels"], alert["status"], common["received_at"]
+    check_labels(labels)
+    start = started(alert["startsAt"], now)
     received = AlertReceived(
-        fingerprint=Fingerprint(alert.fingerprint or fingerprint_of(alert.labels)),
-        status=alert.status,
-        labels=alert.labels,
-        annotations=bounded_annotations(alert.annotations or {}),
+        fingerprint=Fingerprint(alert.get("fingerprint") or fingerprint_of(labels)),
+        status=status,
+        labels=labels,
+        annotations=bounded_annotations(alert.get("annotations") or {}),
         starts_at=start,
-        ends_at=ended(alert.status, start, alert.ends_at, now),
-        generator_url=link(alert.generator_url or ""),
+        ends_at=ended(status, start, alert.get("endsAt"), now),
+        generator_url=link(alert.get("generatorURL") or ""),
         **common,
     )
     return alert_message(received, SOURCE)
@@ -73,7 +82,7 @@ def _one_by_one(body: bytes, now: datetime) -> Intake:
     for index, alert in enumerate(_alerts(document)):
         raw = _json(alert)
         try:
-            intake.messages.append(_message(WireAlert.model_validate_json(raw), common, now))
+            intake.messages.append(_message(ALERT.validate_json(raw), common))
         except ValidationError as error:
             intake.rejected.append(Rejected(_shape_fault(index, error), raw))
         except Unfit as error:
@@ -106,14 +115,13 @@ def _json(alert: object) -> bytes:
 
 def _frame(document: Mapping[str, object]) -> Frame:
     """What merely describes and is of a wrong type counts as absent."""
-    given = {name: document.get(name) for name in ("groupKey", "receiver", "externalURL")}
-    texts = {name: _whole(text) for name, text in given.items() if isinstance(text, str)}
-    return Frame.model_validate({"version": "4", **texts})
 
+    def text(name: str) -> str | None:
+        value = document.get(name)
+        # Python's parser lets lone surrogates through, which are no text.
+        return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
 
-def _whole(text: str) -> str:
-    """Lone surrogates, which JSON can spell and UTF-8 cannot, replaced."""
-    return text.encode("utf-8", "replace").decode()
+    return {"groupKey": text("groupKey"), "receiver": text("receiver"), "externalURL": text("externalURL")}
 
 
 def _alerts(document: Mapping[str, object]) -> list[object]:

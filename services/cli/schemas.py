@@ -1,0 +1,35 @@
+"""`tocsin schemas`: the contract as JSON Schema."""
+
+# ruff: noqa: PLC0415  imported when it is used
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.show import fail
+
+app = typer.Typer(no_args_is_help=True, help="The contract of the messages, as JSON Schema.")
+
+
+@app.callback()
+def group() -> None:
+    """The contract of the messages, as JSON Schema."""
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made when it is missing.")],
+    allow_breaking: Annotated[bool, typer.Option("--allow-breaking", help="Also write what would break a reader.")] = False,
+) -> None:
+    """Write one file per type of message; refuses what would break a reader of the files that are there."""
+    from schemas.export import Breaking
+    from schemas.export import export as write
+
+    try:
+        changed = write(folder, allow_breaking=allow_breaking)
+    except Breaking as error:
+        fail("this would break a reader; make it a new version of the type (….v2)", *error.breaks)
+    except OSError as error:
+        fail(f"{folder}: {error.strerror}")
+    print(f"{len(changed)} of the files changed: {', '.join(changed)}" if changed else "Nothing changed.")

@@ -1,0 +1,83 @@
+"""What the tests of the command line share: the command line itself, and a real Tocsin for it to ask."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+from typer.testing import CliRunner
+
+from services.cli.__main__ import build
+from services.process import Process, Settings, assemble, storage_lock
+from services.runtime.clock import Clock
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command said and how it ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Tocsin = Callable[..., Outcome]
+
+
+def invoke(*args: str, **env: str) -> Outcome:
+    """Run `tocsin …`."""
+    result = CliRunner().invoke(build(), list(args), env=env, catch_exceptions=False)
+    return Outcome(result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.fixture
+def tocsin() -> Tocsin:
+    """The command line."""
+    return invoke
+
+
+@dataclass(frozen=True)
+class Running:
+    """A Tocsin that runs, and the command line with its address and the administrator's token."""
+
+    url: str
+    storage: Path
+
+    def __call__(self, *args: str, **env: str) -> Outcome:
+        return invoke(*args, **{"TOCSIN_URL": self.url, "TOCSIN_STORAGE_PATH": str(self.storage)} | env)
+
+    def done(self, *args: str) -> Any:
+        """The JSON answer of a command that must succeed."""
+        outcome = self(*args, "-o", "json")
+        assert (outcome.status, outcome.err) == (0, "")
+        return outcome.json
+
+
+async def _serve(process: Process, up: threading.Event, stop: asyncio.Event) -> None:
+    async with process.run():
+        up.set()
+        await stop.wait()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """All of Tocsin in a thread, with its own storage."""
+    storage, up = tmp_path_factory.mktemp("data"), threading.Event()
+    with storage_lock(storage), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        loop, stop = runner.get_loop(), asyncio.Event()
+        process = assemble(Settings(port=0, storage=storage), Clock())
+        thread = threading.Thread(target=loop.run_until_complete, args=(_serve(process, up, stop),))
+        thread.start()
+        assert up.wait(20)
+        yield Running(process.url, storage)
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(20)

@@ -1,0 +1,186 @@
+"""One failing or warning test for each line of `tocsin doctor`, and one where all is well."""
+
+import hashlib
+import http.server
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from schemas.topics import TOPICS
+from services.cli.doctor import files, outside, standing
+from services.cli.doctor.finding import Status
+from services.config import AccessSection, Config, SlackSection, Token
+from services.process import Settings, storage_lock
+from tests.support.processes import free_port
+from tests.support.slack import SlackServer
+from tests.unit.cli.conftest import Running, Tocsin
+
+
+@contextmanager
+def answering(status: int, body: str, date: str | None = None) -> Iterator[str]:
+    """A server that always answers the same; yields its address."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response_only(status)
+            if date:
+                self.send_header("Date", date)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def with_token(*tokens: Token) -> Config:
+    return Config(access=AccessSection(tokens=list(tokens)))
+
+
+def test_all_is_well_beside_a_running_tocsin(running: Running) -> None:
+    outcome = running("doctor", "-o", "json")
+    found = {finding["check"]: finding["status"] for finding in outcome.json}
+    assert outcome.status == 0
+    assert found == dict.fromkeys(found, "ok") | {"alerts token": "warn"}
+    assert "a Tocsin runs here" in running("doctor").out
+
+
+def test_before_the_first_start_nothing_fails(tocsin: Tocsin, tmp_path: Path) -> None:
+    outcome = tocsin("doctor", "--storage.path", str(tmp_path / "none"), "--url", f"http://127.0.0.1:{free_port()}", "-o", "json")
+    assert outcome.status == 0
+    assert "fail" not in {finding["status"] for finding in outcome.json}
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_broken_configuration_fails(tocsin: Tocsin, tmp_path: Path) -> None:
+    file = tmp_path / "tocsin.yaml"
+    file.write_text("nonsense: 1\nmore: 2\n")
+    outcome = tocsin("doctor", "--config.file", str(file), "--storage.path", str(tmp_path))
+    assert outcome.status == 1
+    assert f"{file}:1:1: nonsense: unknown key" in outcome.out
+    assert "(and 1 more)" in outcome.out
+
+
+def test_a_storage_that_cannot_be_written_fails(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert files.storage(Settings(storage=tmp_path / "file")).status is Status.FAIL
+
+
+def test_a_lock_that_cannot_be_read_fails(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    assert files.lock(Settings(storage=tmp_path)).status is Status.FAIL
+
+
+def test_a_lock_tells_who_runs(tmp_path: Path) -> None:
+    with storage_lock(tmp_path):
+        assert files.lock(Settings(storage=tmp_path)).text == f"a Tocsin runs here (process {os.getpid()})"
+    assert files.lock(Settings(storage=tmp_path)).text == "no Tocsin runs here"
+
+
+async def test_an_embedded_bus_that_is_no_log_fails(tmp_path: Path) -> None:
+    (tmp_path / "bus.db").write_text("not a database, but long enough to be taken for one" * 100)
+    (finding,) = await standing.bus(Settings(storage=tmp_path))
+    assert finding.status is Status.FAIL
+
+
+async def test_a_kafka_that_is_away_fails() -> None:
+    (finding,) = await standing.bus(Settings(kafka=f"127.0.0.1:{free_port()}", database="postgresql://x"))
+    assert finding.status is Status.FAIL
+    assert "TOCSIN_KAFKA" in finding.hint
+
+
+@pytest.mark.parametrize(
+    ("partitions", "copies", "word"),
+    [(0, 0, "missing"), (3, 3, "has 3 partitions"), (None, 1, "one copy"), (None, 3, "3 copies")],
+)
+def test_topics_are_compared_with_what_we_would_make(partitions: int | None, copies: int, word: str) -> None:
+    found = standing.topics_finding([(topic, topic.partitions if partitions is None else partitions, copies) for topic in TOPICS])
+    assert word in found.text
+    assert found.status is (Status.OK if word == "3 copies" else Status.WARN)
+
+
+async def test_a_database_that_is_none_fails(tmp_path: Path) -> None:
+    (tmp_path / "orchestrator.db").write_text("not a database, but long enough to be taken for one" * 100)
+    found = await standing.databases(Settings(storage=tmp_path))
+    assert [finding.status for finding in found] == [Status.FAIL, Status.WARN]
+
+
+async def test_a_database_that_is_away_fails() -> None:
+    settings = Settings(kafka="x", database=f"postgresql://nobody@127.0.0.1:{free_port()}/none")
+    assert {finding.status for finding in await standing.databases(settings)} == {Status.FAIL}
+
+
+@pytest.mark.parametrize(("revision", "status"), [(None, Status.WARN), ("from-the-future", Status.FAIL)])
+async def test_tables_of_another_release_are_noticed(tmp_path: Path, revision: str | None, status: Status) -> None:
+    with closing(sqlite3.connect(tmp_path / "notifier.db")) as database, database:
+        database.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        database.executemany("INSERT INTO alembic_version VALUES (?)", [(revision,)] if revision else [])
+    _, finding = await standing.databases(Settings(storage=tmp_path))
+    assert finding.status is status
+
+
+async def test_a_clock_that_is_wrong_fails(tmp_path: Path) -> None:
+    with answering(200, "", "Sun, 01 Mar 2026 00:00:00 GMT") as url:
+        assert (await standing.clock(Settings(storage=tmp_path), url)).status is Status.FAIL
+
+
+def test_a_readable_admin_token_fails(tmp_path: Path) -> None:
+    (tmp_path / "admin-token").write_text("x")
+    (tmp_path / "admin-token").chmod(0o644)
+    assert files.tokens(Settings(storage=tmp_path), Config())[0].status is Status.FAIL
+
+
+def test_a_short_admin_token_is_warned_of(tmp_path: Path) -> None:
+    statuses = [files.tokens(Settings(storage=tmp_path, admin_token=token), Config())[0].status for token in ("secret", "x" * 40)]
+    assert statuses == [Status.WARN, Status.OK]
+
+
+def test_the_hash_of_nothing_is_no_token(tmp_path: Path) -> None:
+    empty = Token(name="a", sha256=hashlib.sha256(b"").hexdigest(), scopes=["read"])
+    assert files.tokens(Settings(storage=tmp_path), with_token(empty))[1].status is Status.FAIL
+
+
+def test_two_tokens_with_one_hash_are_warned_of(tmp_path: Path) -> None:
+    twins = [Token(name=name, sha256="a" * 64, scopes=["read"]) for name in "ab"]
+    assert files.tokens(Settings(storage=tmp_path), with_token(*twins))[1].status is Status.WARN
+
+
+def test_without_a_sender_for_alerts_one_is_warned(tmp_path: Path) -> None:
+    settings = Settings(storage=tmp_path)
+    sender = Token(name="alertmanager", sha256="a" * 64, scopes=["alerts"])
+    assert [files.tokens(settings, config)[2].status for config in (Config(), with_token(sender))] == [Status.WARN, Status.OK]
+
+
+async def test_slack_without_a_token_fails(tmp_path: Path) -> None:
+    for section in (SlackSection(), SlackSection(token_file=tmp_path / "none")):
+        assert (await outside.slack(Settings(), Config(slack=section))).status is Status.FAIL
+
+
+async def test_slack_is_asked_about_the_channel() -> None:
+    async with SlackServer() as server:
+        right, wrong = (
+            await outside.slack(Settings(slack_token=server.token), Config(slack=SlackSection(channel=name, api_url=server.url)))
+            for name in ("#incidents", "#nowhere")
+        )
+        assert (right.status, wrong.status) == (Status.OK, Status.FAIL)
+        assert "nowhere" in wrong.text
+
+
+async def test_a_server_that_is_not_ready_fails() -> None:
+    with answering(503, "notifier: the database does not answer\n") as url:
+        finding = await outside.server(url)
+    assert finding.status is Status.FAIL
+    assert "notifier: the database does not answer" in finding.text
