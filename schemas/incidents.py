@@ -121,20 +121,6 @@ class AlertExample(Contract):
     instance: str | None = None
 
 
-class Opened(Contract):
-    """The incident begins to exist."""
-
-    TYPE: ClassVar[str] = "tocsin.incident.opened.v1"
-    uuid: str
-    title: str = Field(max_length=MAX_TITLE)
-    state: IncidentState
-    severity: Severity
-    services: tuple[str, ...] = ()
-    environment: str | None = None
-    correlation_key: str | None = None
-    drill: bool = False
-
-
 class AlertsAttached(Contract):
     """Firings were linked: how many, how many of them gate, and at most 20 examples."""
 
@@ -145,6 +131,21 @@ class AlertsAttached(Contract):
     services: tuple[str, ...] = ()
     links: dict[str, str] = Field(default_factory=dict)
     examples: tuple[AlertExample, ...] = Field(default=(), max_length=MAX_EXAMPLES)
+
+
+class Opened(Contract):
+    """The incident begins to exist, by hand or with the alert that opened it (`first`), so that the first message tells all."""
+
+    TYPE: ClassVar[str] = "tocsin.incident.opened.v1"
+    uuid: str
+    title: str = Field(max_length=MAX_TITLE)
+    state: IncidentState
+    severity: Severity
+    services: tuple[str, ...] = ()
+    environment: str | None = None
+    correlation_key: str | None = None
+    drill: bool = False
+    first: AlertsAttached | None = None
 
 
 class AlertsResolved(Contract):

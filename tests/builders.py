@@ -79,5 +79,3 @@ def _wire(alert: AlertReceived) -> dict[str, Any]:
         "generatorURL": alert.generator_url,
         "fingerprint": alert.fingerprint,
     }
-
-

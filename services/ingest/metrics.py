@@ -1,6 +1,6 @@
 """What ingest counts. Its labels are closed sets: nothing from outside becomes one.
 
-Plain numbers that are turned into metrics when somebody asks: the library's own counters take a lock at each step, and five of them
+Plain numbers that become metrics when somebody asks: the library's own counters take a lock at each step, and five of them
 would be a tenth of all the work on a webhook. Only the event loop's thread counts.
 """
 

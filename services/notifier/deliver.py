@@ -148,9 +148,7 @@ async def _recover(channel: Channel, job: Job) -> Address | None:
     """
     delivery = job.delivery
     try:
-        found = await channel.find(
-            delivery.place.destination, delivery=job.marker, since=job.since, thread=job.thread.address
-        )
+        found = await channel.find(delivery.place.destination, delivery=job.marker, since=job.since, thread=job.thread.address)
         if found is not None and job.marker != delivery.id:
             # The mark stays, so that the message is found again should nobody learn of this edit.
             found = await channel.edit(found, delivery.content, delivery=job.marker)

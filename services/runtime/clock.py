@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 
 class Clock:
@@ -31,9 +33,12 @@ class ManualClock(Clock):
     def monotonic(self) -> float:
         return self._now.timestamp()
 
-    async def sleep(self, seconds: float) -> None:
-        until = self._now + timedelta(seconds=seconds)
-        while self._now < until:
+    def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
+        """Counts from the call, not from the first time that somebody awaits it: the clock may be moved in between."""
+        return self._until(self._now + timedelta(seconds=seconds))
+
+    async def _until(self, moment: datetime) -> None:
+        while self._now < moment:
             await self._moved.wait()
 
     def advance(self, step: timedelta) -> None:

@@ -6,6 +6,7 @@ IMMEDIATE, and readers have their own read-only connections. On PostgreSQL each 
 
 import asyncio
 import json
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -163,7 +164,7 @@ def _postgres_engines(url: str, schema: str) -> tuple[AsyncEngine, AsyncEngine]:
 async def _transient_errors() -> AsyncIterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout, ConnectionError, TimeoutError, sqlite3.OperationalError) as error:
+    except (OperationalError, InterfaceError, PoolTimeout, *_AWAY, sqlite3.OperationalError) as error:
         raise DatabaseUnavailable(f"the database does not answer: {_first_line(error)}") from error
     except DBAPIError as error:
         if not _may_pass(error):
@@ -171,8 +172,10 @@ async def _transient_errors() -> AsyncIterator[None]:
         raise DatabaseUnavailable(f"the database does not answer: {_first_line(error)}") from error
 
 
-_PASSING_STATES = ("08", "40", "53", "55P03", "57", "58")
-"""SQLSTATE classes of PostgreSQL that pass by themselves: connection, rollback, resources, lock, operator, system."""
+_AWAY = (ConnectionError, TimeoutError, socket.gaierror)
+_PASSING_STATES = ("08", "28", "3D", "40", "53", "55P03", "57", "58")
+"""SQLSTATE classes of PostgreSQL that pass without us: connection, password and database (somebody is still setting it up),
+rollback, resources, lock, operator, system."""
 
 
 def _may_pass(error: DBAPIError) -> bool:

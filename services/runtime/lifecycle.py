@@ -17,7 +17,7 @@ from services.runtime.web import unavailable
 
 log = structlog.get_logger(__name__)
 
-DRAIN = 8.0
+DRAIN = 5.0
 """Seconds that open requests have to end after SIGTERM; the whole stop stays below 10."""
 
 Loop = Callable[[], Awaitable[None]]

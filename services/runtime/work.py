@@ -45,7 +45,8 @@ from services.runtime.wake import Waker
 
 log = structlog.get_logger(__name__)
 
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=30)
+LAST_CHANCE = 3.0
 LONGEST_SLEEP = 30.0
 
 
@@ -149,7 +150,7 @@ class Work:
             await connection.execute(update(self._table).where(columns.id == claimed.id).values(lease_until=None))
 
     async def claim(self, connection: AsyncConnection, queue: str, limit: int, now: datetime) -> list[Claimed]:
-        """Take up to `limit` pieces that are due, with a lease of 60 s."""
+        """Take up to `limit` pieces that are due, with a lease of 30 s."""
         columns = self._table.c
         free = or_(columns.lease_until.is_(None), columns.lease_until <= now)
         due = (
@@ -211,7 +212,7 @@ class Worker:
         self._waker.wake()
 
     async def run(self) -> None:
-        """Work until cancelled; what is being done then is cancelled too and taken up again after its lease."""
+        """Work until cancelled; what is being done then has `LAST_CHANCE` seconds to end, and is else left to its lease."""
         try:
             while True:
                 try:
@@ -221,6 +222,8 @@ class Worker:
                     pause = 1.0
                 await self._rest(pause)
         finally:
+            if self._running:
+                await asyncio.wait(self._running, timeout=LAST_CHANCE)
             for task in self._running:
                 task.cancel()
             await asyncio.gather(*self._running, return_exceptions=True)
@@ -272,9 +275,13 @@ class Worker:
             await self._postpone(piece, f"{type(error).__name__} while doing it")
 
     async def _postpone(self, piece: Claimed, reason: str) -> None:
+        """Give the lease back as soon as the database can take it; until then it is ours anyway."""
         due_at = self._clock.now() + timedelta(seconds=self._backoff.wait(piece.attempt, self._dice))
-        try:
-            async with self._database.transaction() as connection:
-                await self._work.again(connection, piece, due_at, reason)
-        except Unavailable:
-            log.warning("work_left_to_its_lease", service=self._service, queue=self._queue, key=piece.key)
+        for _ in range(int(LEASE.total_seconds())):
+            try:
+                async with self._database.transaction() as connection:
+                    await self._work.again(connection, piece, due_at, reason)
+                return
+            except Unavailable:
+                await asyncio.sleep(1.0)
+        log.warning("work_left_to_its_lease", service=self._service, queue=self._queue, key=piece.key)

@@ -85,9 +85,7 @@ def a_content(headline: str = "Checkout is down", **changes: object) -> Content:
 class ChannelContract:
     """Inherit and provide the fixture `place`, a `Place`."""
 
-    async def post(
-        self, place: Place, delivery: str, thread: Address | None = None, headline: str = "first"
-    ) -> Address:
+    async def post(self, place: Place, delivery: str, thread: Address | None = None, headline: str = "first") -> Address:
         return await place.channel.post(place.destination, a_content(headline), delivery=delivery, thread=thread)
 
     async def find(self, place: Place, delivery: str, thread: Address | None = None) -> Address | None:

@@ -522,10 +522,10 @@ class WorkContract:
 
         await put_work(database, item("now"), item("soon", 10))
         async with self.working(database, do, clock=clock):
-            await until(lambda: _true(did == ["now"]))
+            await until(lambda: self._left(database, 1))
             clock.advance(minutes(10))
-            await until(lambda: _true(did == ["now", "soon"]))
-        assert await outlook(database) == (0, None)
+            await until(lambda: self._left(database, 0))
+        assert did == ["now", "soon"]
 
     async def test_a_worker_is_woken_by_what_is_put(self, database: Database) -> None:
         did = list[str]()
@@ -578,11 +578,11 @@ class WorkContract:
         async with self.working(database, do, width=3):
             await until(lambda: _true(len(busy) == 3))
             go.set()
-            await until(lambda: self._empty(database))
+            await until(lambda: self._left(database, 0))
         assert most == 3
 
-    async def _empty(self, database: Database) -> bool:
-        return await outlook(database) == (0, None)
+    async def _left(self, database: Database, count: int) -> bool:
+        return (await outlook(database))[0] == count
 
 
 HISTORIES = {"services.orchestrator.store.migrations": orchestrator.metadata, "services.notifier.store.migrations": NOTIFIER}

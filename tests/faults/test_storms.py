@@ -18,13 +18,27 @@ from tests.support.postgres import PostgresServer
 from tests.support.stack import Stack, stack
 from tests.support.tocsin import TOKEN, eventually
 
+_ALERT = b'{"version":"4","alerts":[{"status":"firing","labels":{"alertname":"%s"},"startsAt":"%s-11-23T00:00:00Z"}]}'
 HOSTILE = [
-    b"\xff\xfe", b"", b"null", b"[]", b"{", b'{"version":"4"', b"[" * 10_000, b'{"version":"4","alerts":[{"labels":' + b'{"a":' * 5_000,
-    b'{"version":"4","alerts":{}}', b'{"version":4,"alerts":[]}', b'{"version":"4","alerts":[NaN]}',
-    b'{"version":"4","alerts":[{"status":"firing","labels":{"alertname":"\\u0000"},"startsAt":"2026-11-23T00:00:00Z"}]}',
-    b'{"version":"4","alerts":[{"status":"firing","labels":{"alertname":"\\ud800"},"startsAt":"2026-11-23T00:00:00Z"}]}',
-    b'{"version":"4","alerts":[{"status":"firing","labels":{"alertname":"x"},"startsAt":"9999-11-23T00:00:00Z"}]}',
-]  # fmt: skip
+    b"\xff\xfe",
+    b"",
+    b"null",
+    b"[]",
+    b"{",
+    b'{"version":"4"',
+    b"[" * 10_000,
+    b'{"version":"4","alerts":[{"labels":' + b'{"a":' * 5_000,
+    b'{"version":"4","alerts":{}}',
+    b'{"version":4,"alerts":[]}',
+    b'{"version":"4","alerts":[NaN]}',
+    _ALERT % (b"\\u0000", b"2026"),
+    _ALERT % (b"\\ud800", b"2026"),
+    _ALERT % (b"x", b"9999"),
+]
+UNKNOWN = (
+    b'{"specversion":"1.0","id":"1","source":"x","type":"tocsin.alert.received.v9",'
+    b'"subject":"","time":"2026-11-23T00:00:00Z","data":{}}'
+)
 POISON = [b"", b"\xff", b"{}", b"[1]", b'{"specversion":"1.0"}', b"NaN", b"[" * 20_000]
 
 
@@ -43,9 +57,8 @@ async def test_poison_on_the_bus_never_stops_a_partition(tmp_path: Path, kafka: 
         bus = KafkaBus(kafka.address, Clock())
         await bus.start()
         try:
-            unknown = b'{"specversion":"1.0","id":"1","source":"x","type":"tocsin.alert.received.v9","subject":"","time":"2026-11-23T00:00:00Z","data":{}}'
             keys = [f"key-{number}" for number in range(24)]
-            await bus.publish([Message(topics.ALERTS, key, value) for key in keys for value in [*POISON, unknown]])
+            await bus.publish([Message(topics.ALERTS, key, value) for key in keys for value in [*POISON, UNKNOWN]])
             started = time.monotonic()
             journal = Journal(system.webhook_url)
             await journal.deliver(storm(100, 20))

@@ -12,7 +12,11 @@ from tests.support.stack import Stack, alertmanager_yaml, stack
 from tests.support.tocsin import eventually
 
 LABELS = {"alertname": "ErrorRateHigh", "severity": "s1", "service": "web", "env": "gprd", "instance": "web-01"}
-NOTES = {"title": "Web error rate above 5%", "runbook": "https://runbooks.example.com/web", "dashboard": "https://d.example.com/web"}
+NOTES = {
+    "title": "Web error rate above 5%",
+    "runbook": "https://runbooks.example.com/web",
+    "dashboard": "https://d.example.com/web",
+}
 
 
 @pytest.fixture(params=["embedded", "three processes"])

@@ -11,7 +11,7 @@ from schemas.vocabulary import IncidentState, PublicState, Severity, worst
 from services.orchestrator.domain import commands as ask
 from services.orchestrator.domain.evolve import Happening, evolve
 from services.orchestrator.domain.happen import record
-from services.orchestrator.domain.incident import Because, Context, Refusal, decide
+from services.orchestrator.domain.incident import Context, Refusal, decide
 from services.orchestrator.domain.transitions import Step
 from tests.builders import ANN, NOW
 
@@ -88,7 +88,7 @@ def test_the_highest_severity_is_kept_on_record(sequence: list[ask.Command]) -> 
 
 
 def _change(event: IncidentEvent) -> Change:
-    model = next(change for change in CHANGES if change.TYPE == event.type)
+    model = next(change for change in CHANGES if event.type == change.TYPE)
     return model.model_validate(event.change)
 
 
@@ -113,7 +113,3 @@ def test_reopening_is_refused_while_another_holds_the_key() -> None:
     refused = decide(incident, ask.Move(Step.REOPEN), Context(NOW, timedelta(minutes=5), key_holder="INC-2"))
     assert isinstance(refused, Refusal)
     assert "INC-2" in refused.detail
-
-
-def test_because_defaults_to_the_commands_reason() -> None:
-    assert Because(CHANGES[-1]()).reason is None

@@ -99,7 +99,7 @@ class Journal:
         open_keys = Counter(i["correlation_key"] for i in incidents if i["state"] in {"triage", "active", "mitigated"})
         assert not [key for key, count in open_keys.items() if count > 1], "one open incident per key"
         for incident in incidents:
-            linked = [f for f in await client.all(f"/incidents/{incident['id']}/alerts")]
+            linked = await client.all(f"/incidents/{incident['id']}/alerts")
             counts = incident["alerts"]
             assert counts["firing"] == sum(f["state"] == "firing" for f in linked), incident["id"]
             assert counts["resolved"] == sum(f["state"] == "resolved" for f in linked), incident["id"]
@@ -120,8 +120,10 @@ async def _unfinished(client: Client) -> list[str]:
 def storm(alerts: int, per_webhook: int, *, services: int = 5, severity: str = "s1") -> list[list[AlertReceived]]:
     """A storm of different alerts over some services, in webhooks of a given size."""
     now = datetime.now(UTC)
-    every = [
-        an_alert(f"Storm{number % 50}", severity=severity, service=f"service-{number % services}", instance=f"host-{number}", starts_at=now)
-        for number in range(alerts)
-    ]
+
+    def one(number: int) -> AlertReceived:
+        service, host = f"service-{number % services}", f"host-{number}"
+        return an_alert(f"Storm{number % 50}", severity=severity, service=service, instance=host, starts_at=now)
+
+    every = [one(number) for number in range(alerts)]
     return [every[start : start + per_webhook] for start in range(0, alerts, per_webhook)]

@@ -219,9 +219,7 @@ class SlackServer:
             case "reset":
                 _reset(request)
             case "429":
-                return web.json_response(
-                    {"ok": False, "error": "ratelimited"}, status=429, headers={"Retry-After": wait}
-                )
+                return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers={"Retry-After": wait})
         return _SPOILED.get(kind, lambda: web.json_response(answer))()
 
     async def _wait(self, seconds: float) -> None:
@@ -354,9 +352,7 @@ def main() -> None:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(description="A stand-in for Slack's Web API")
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument(
-        "--rate", type=float, nargs="?", const=1.0, default=0.0, help="seconds between posts to a channel"
-    )
+    parser.add_argument("--rate", type=float, nargs="?", const=1.0, default=0.0, help="seconds between posts to a channel")
     parser.add_argument("--token", default=TOKEN)
     given = parser.parse_args()
     try:

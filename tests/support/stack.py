@@ -34,14 +34,14 @@ class Stack:
 async def forget_topics(kafka: KafkaServer) -> None:
     """Delete Tocsin's topics, so that a new system on a shared broker begins with nothing."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address)
-    await admin.start()
+    await admin.start()  # type: ignore[no-untyped-call]  # aiokafka leaves it untyped
     try:
         ours = {topic.name for topic in TOPICS}
         await admin.delete_topics([name for name in await admin.list_topics() if name in ours])
         while ours & set(await admin.list_topics()):
             await asyncio.sleep(0.02)
     finally:
-        await admin.close()
+        await admin.close()  # type: ignore[no-untyped-call]  # aiokafka leaves it untyped
 
 
 def tocsin_yaml(slack: SlackServer, quiet_period: str) -> str:
@@ -85,7 +85,12 @@ def alertmanager_yaml(*urls: str, repeat: str = "1h", interval: str = "1s") -> s
         for url in urls
     )
     return f"""\
-route: {{receiver: tocsin, group_by: [alertname, service], group_wait: 100ms, group_interval: {interval}, repeat_interval: {repeat}}}
+route:
+  receiver: tocsin
+  group_by: [alertname, service]
+  group_wait: 100ms
+  group_interval: {interval}
+  repeat_interval: {repeat}
 receivers:
   - name: tocsin
     webhook_configs:{webhooks}

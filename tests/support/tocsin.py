@@ -190,5 +190,6 @@ async def children(
 
 
 def _client(started: Mapping[str, Child]) -> Client:
-    urls = [started[name if name in started else "all"].url for name in ("ingest", "orchestrator", "notifier")]
-    return Client(*urls)
+    ingest, orchestrator, notifier = (started.get(name, started.get("all")) for name in ("ingest", "orchestrator", "notifier"))
+    assert ingest and orchestrator and notifier
+    return Client(ingest.url, orchestrator.url, notifier.url)

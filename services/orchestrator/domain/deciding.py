@@ -99,7 +99,7 @@ class Batch:
         news, firing = observe(before, alert, self._policy.severity_of(alert.labels))
         if news in {News.BEGAN, News.ENDED_UNSEEN}:
             firing = self._number_it(firing, self._judge(news, firing))
-            if firing.decision and firing.decision.action is Action.ATTACH:
+            if firing.incident is not None and firing.decision and firing.decision.action is Action.ATTACH:
                 self._tallies.setdefault(firing.incident, Tally()).began.append(firing)
         elif firing == before:
             return

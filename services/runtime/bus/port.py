@@ -1,23 +1,25 @@
 """The bus: the contract that both implementations keep and `tests/contract/bus_contract.py` checks.
 
-**Publishing.** `publish` returns when every message is durable (Kafka: acknowledged by all in-sync replicas; SQLite: fsynced)
-and raises `BusUnavailable` otherwise, within `publish_timeout` seconds, always. After a failure any part of the messages
-may or may not have been written, even later (a *ghost*): readers recognise repeats by the envelope's id. Messages of one key stay in the order
-of the calls and of the sequence. While the bus is known to be away `publish` fails at once; the implementation probes in the background
-until it is back. Many concurrent calls share one write.
+**Publishing.** `publish` returns when every message is durable (Kafka: acknowledged by all in-sync replicas; SQLite:
+fsynced) and raises `BusUnavailable` otherwise, within `publish_timeout` seconds, always. After a failure any part of the
+messages may or may not have been written, even later (a *ghost*): readers recognise repeats by the envelope's id. Messages
+of one key stay in the order of the calls and of the sequence. While the bus is known to be away `publish` fails at once;
+the implementation probes in the background until it is back. Many concurrent calls share one write.
 
 **Order.** All messages of a key go to one partition (`partition_of`), whose offsets only grow. They may have gaps.
 
-**Reading.** A subscription belongs to a group; each partition is read by one member of a group at a time, and moves when members
-come and go. On every assignment the subscription asks `positions` where to begin: the reader's own database is the authority on
-what has been handled; a partition that is missing there begins at the oldest record kept. `fetch` returns records of any
-assigned partitions, per partition in order and without holes, and never the same record twice until `rewind`
-or a new assignment. A batch is *in flight* from `fetch` until `settle` or `rewind`; a partition is not given to another
-member before that (bounded in time, since the compare-and-set of offsets is what really keeps a batch from counting twice).
-`settle` also tells lag tools how far the group is; nothing else ever reads that. `rewind` goes back to what `positions` says now.
+**Reading.** A subscription belongs to a group; each partition is read by one member of a group at a time, and moves when
+members come and go. On every assignment the subscription asks `positions` where to begin: the reader's own database is the
+authority on what has been handled; a partition that is missing there begins at the oldest record kept. `fetch` returns
+records of any assigned partitions, per partition in order and without holes, and never the same record twice until
+`rewind` or a new assignment. A batch is *in flight* from `fetch` until `settle` or `rewind`; a partition is not given to
+another member before that (bounded in time, since the compare-and-set of offsets is what really keeps a batch from
+counting twice). `settle` also tells lag tools how far the group is; nothing else ever reads that. `rewind` goes back to
+what `positions` says now.
 
-**Trouble.** Bytes in, bytes out: a record is never refused here. `fetch` raises `BusUnavailable` while the bus is away and works again
-by itself when it is back: clients are recreated as needed. `stop` and `close` return within seconds even when the bus is dead.
+**Trouble.** Bytes in, bytes out: a record is never refused here. `fetch` raises `BusUnavailable` while the bus is away
+and works again by itself when it is back: clients are recreated as needed. `stop` and `close` return within seconds even
+when the bus is dead.
 """
 
 from abc import ABC, abstractmethod

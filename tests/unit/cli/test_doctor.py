@@ -169,14 +169,13 @@ async def test_slack_without_a_token_fails(tmp_path: Path) -> None:
         assert (await outside.slack(Settings(), Config(slack=section))).status is Status.FAIL
 
 
-async def test_slack_is_asked_about_the_channel() -> None:
+@pytest.mark.parametrize(("channel", "status"), [("#incidents", Status.OK), ("#nowhere", Status.FAIL)])
+async def test_slack_is_asked_about_the_channel(channel: str, status: Status) -> None:
     async with SlackServer() as server:
-        right, wrong = (
-            await outside.slack(Settings(slack_token=server.token), Config(slack=SlackSection(channel=name, api_url=server.url)))
-            for name in ("#incidents", "#nowhere")
-        )
-        assert (right.status, wrong.status) == (Status.OK, Status.FAIL)
-        assert "nowhere" in wrong.text
+        config = Config(slack=SlackSection(channel=channel, api_url=server.url))
+        finding = await outside.slack(Settings(slack_token=server.token), config)
+    assert finding.status is status
+    assert channel.lstrip("#") in finding.text
 
 
 async def test_a_server_that_is_not_ready_fails() -> None:

@@ -277,6 +277,11 @@ class TestDocumentation:
             _parses(shlex.split(line, comments=True))
         assert set(re.findall(r"\bTOCSIN_[A-Z_]+\b", text)) <= set(_variables())
 
+    def test_what_make_is_told_to_do_it_can(self) -> None:
+        targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+        told = {word for page in PAGES for word in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.MULTILINE)}
+        assert told and told <= targets
+
     def test_the_table_of_flags_is_that_of_the_code(self) -> None:
         section = _section(ROOT / "docs" / "operations.md", "Flags and environment")
         rows = re.findall(r"^\| (?:`(--\S+)`|–) \| `(TOCSIN_\w+)` \|", section, re.MULTILINE)
@@ -376,7 +381,8 @@ def _parses(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["serve --storage /x", "incident mitigate INC-1", "nonsense", "incident nonsense", "token create --name x --scope wrong"]
+    "line",
+    ["serve --storage /x", "incident mitigate INC-1", "nonsense", "incident nonsense", "token create --name x --scope wrong"],
 )
 def test_a_command_that_is_not_true_would_be_found(line: str) -> None:
     with pytest.raises(pytest.fail.Exception):

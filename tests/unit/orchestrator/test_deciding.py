@@ -54,9 +54,7 @@ def test_an_s1_alert_opens_an_incident_and_says_why(desk: Desk) -> None:
     decision = outcome.began[0].decision
     assert decision
     assert (decision.seq, decision.action, decision.incident, decision.rule) == (1, Action.OPEN, "INC-1", "open-s1-s2")
-    assert decision.reason == (
-        "S1 alert ErrorRateHigh (service=web,env=gprd): no open incident has this key, and S1 opens one."
-    )
+    assert decision.reason == ("S1 alert ErrorRateHigh (service=web,env=gprd): no open incident has this key, and S1 opens one.")
     incident = desk.incidents["INC-1"]
     assert (incident.title, incident.state, incident.severity) == ("Web is down", IncidentState.ACTIVE, Severity.S1)
     assert (incident.alerts.firing, incident.alerts.gating) == (1, 1)

@@ -1,7 +1,7 @@
 """The webhook body as Alertmanager 0.25 to 0.34 sends it (its `notify/webhook` and `template` packages).
 
-Only what we use is named; all other keys are ignored. Null counts as absent: senders written in Go do that. These are dictionaries
-and not models, since making the objects would take longer than reading the JSON.
+Only what we use is named; all other keys are ignored. Null counts as absent: senders written in Go do that. These are
+dictionaries and not models, since making the objects would take longer than reading the JSON.
 """
 
 from datetime import datetime

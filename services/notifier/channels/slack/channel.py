@@ -147,9 +147,7 @@ class SlackChannel(Channel):
 
     async def _look_up(self, name: str) -> str:
         kinds = "public_channel,private_channel"
-        found = await self._client.first(
-            _Rooms, "conversations_list", lambda page: page.id_of(name), types=kinds, limit=200
-        )
+        found = await self._client.first(_Rooms, "conversations_list", lambda page: page.id_of(name), types=kinds, limit=200)
         if found is None:
             reason = f"Slack has no channel #{name} that the app can see; correct the name or invite the app"
             raise ChannelError(Trouble.CLIENT_ERROR, reason, retry=True)

@@ -17,14 +17,14 @@ from services.notifier.ports import ChannelError, Gone, Trouble
 LONGEST_WAIT = 3600.0
 """Seconds; a Retry-After beyond this is not believed."""
 
-_TOKEN = "put a valid bot token (xoxb-…) into slack.token_file"
+_MEND = "put a valid bot token (xoxb-…) into slack.token_file"
 _AUTH = {
-    "invalid_auth": f"Slack refuses the token; {_TOKEN}",
-    "not_authed": f"Slack saw no token; {_TOKEN}",
-    "token_revoked": f"the token was revoked; reinstall the app and {_TOKEN}",
-    "token_expired": f"the token has expired; {_TOKEN}",
-    "account_inactive": f"the app was removed from the workspace; install it again and {_TOKEN}",
-    "not_allowed_token_type": f"this kind of token may not do that; {_TOKEN}",
+    "invalid_auth": f"Slack refuses the token; {_MEND}",
+    "not_authed": f"Slack saw no token; {_MEND}",
+    "token_revoked": f"the token was revoked; reinstall the app and {_MEND}",
+    "token_expired": f"the token has expired; {_MEND}",
+    "account_inactive": f"the app was removed from the workspace; install it again and {_MEND}",
+    "not_allowed_token_type": f"this kind of token may not do that; {_MEND}",
     "missing_scope": "the app lacks a scope; add those of deploy/slack/manifest.yaml and reinstall it",
     "no_permission": "the app lacks a permission; add the scopes of deploy/slack/manifest.yaml and reinstall it",
     "access_denied": "the workspace denies access; ask its admins to approve the app",
