@@ -20,7 +20,7 @@ CATALOGUE: dict[str, type[Contract]] = {
 
 
 class Refused(ValueError):
-    """A message does not fit the contract: {detail}."""
+    """A message does not fit the contract; `reason` is `invalid` or `unsupported`, `detail` says what is wrong."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -33,9 +33,17 @@ def encode(kind: str, data: Contract, *, id: str, source: str, subject: str) -> 
     if not (0 < len(id) <= 255 and 0 < len(source) <= 255 and 0 < len(kind) <= 255 and len(subject) <= 255):
         Envelope(id=id, source=source, type=kind, subject=subject, time=moment, data={})
     # The same bytes as Envelope.model_dump_json would give with the data in it, in a third of the time.
-    head = {"specversion": "1.0", "id": id, "source": source, "type": kind, "subject": subject, "time": moment}
-    whole = {**head, "datacontenttype": "application/json", "data": data}
-    return to_json(whole, by_alias=False, inf_nan_mode="null")
+    message = {
+        "specversion": "1.0",
+        "id": id,
+        "source": source,
+        "type": kind,
+        "subject": subject,
+        "time": moment,
+        "datacontenttype": "application/json",
+        "data": data,
+    }
+    return to_json(message, by_alias=False, inf_nan_mode="null")
 
 
 @cache
@@ -53,10 +61,20 @@ def decode(value: bytes) -> tuple[Envelope, Contract]:
     model = CATALOGUE.get(envelope.type)
     if model is None:
         raise Refused("unsupported", f"type {envelope.type!r} is not known to this release")
+    if b"\\u0000" in value and _has_nul(envelope.data):
+        raise Refused("invalid", f"data of {envelope.type}: a NUL character, which no database can keep as text")
     try:
         return envelope, model.model_validate(envelope.data)
     except ValueError as error:
         raise Refused("invalid", f"data of {envelope.type}: {_short(error)}") from None
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(part) for pair in value.items() for part in pair)
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\x00" in value
 
 
 def _short(error: ValueError) -> str:

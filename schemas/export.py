@@ -82,70 +82,73 @@ def breaks_reader(old: Schema, new: Schema) -> list[str]:
     Both directions count, since releases run side by side: a reader of yesterday must understand messages of today, and a
     reader of today those of yesterday, which are kept for days.
     """
-    return list(_compare((old, old), (new, new), ""))
+    return list(_Comparison(old, new).of(old, new, ""))
 
 
-Node = tuple[Schema, Schema]
-"""A part of a schema, and the whole that its references point into."""
+class _Comparison:
+    """Walks two schemas side by side. A shape that holds itself is looked at once."""
+
+    def __init__(self, old: Schema, new: Schema) -> None:
+        self._old, self._new = old, new
+        self._seen: set[tuple[str, str]] = set()
+
+    def of(self, before: Schema, after: Schema, where: str) -> Iterator[str]:
+        """What breaks a reader between two parts that stand at the same place."""
+        if "$ref" in before and "$ref" in after:
+            pair = (before["$ref"], after["$ref"])
+            if pair in self._seen:
+                return
+            self._seen.add(pair)
+        before, after = _resolve(before, self._old), _resolve(after, self._new)
+        yield from _checks(before, after, where or "/")
+        yield from _values(before, after, where or "/")
+        yield from self._fields(before, after, where)
+        yield from self._inner(before, after, where)
+        yield from self._choices(before, after, where)
+
+    def _fields(self, before: Schema, after: Schema, where: str) -> Iterator[str]:
+        was, now = before.get("properties", {}), after.get("properties", {})
+        new_needs = set(after.get("required", ())) - set(before.get("required", ()))
+        yield from (f"{where}/{name}: the field was removed" for name in sorted(was.keys() - now.keys()))
+        yield from (f"{where}/{name}: became required" for name in sorted(new_needs))
+        for name in sorted(was.keys() & now.keys()):
+            yield from self.of(was[name], now[name], f"{where}/{name}")
+
+    def _inner(self, before: Schema, after: Schema, where: str) -> Iterator[str]:
+        for name, step in (("items", "/*"), ("additionalProperties", "/*"), ("propertyNames", "/key")):
+            was, now = before.get(name), after.get(name)
+            if isinstance(was, dict) and isinstance(now, dict):
+                yield from self.of(was, now, where + step)
+            elif was != now:
+                yield f"{where or '/'}: {name} changed"
+
+    def _choices(self, before: Schema, after: Schema, where: str) -> Iterator[str]:
+        was, now = before.get("anyOf", []), after.get("anyOf", [])
+        if len(was) != len(now):
+            yield f"{where or '/'}: what it may be changed"
+            return
+        for one, other in zip(was, now, strict=True):
+            yield from self.of(one, other, where)
 
 
-def _compare(old: Node, new: Node, where: str) -> Iterator[str]:
-    (before, old_root), (after, new_root) = _resolve(old), _resolve(new)
-    place = where or "/"
-    yield from (
-        f"{place}: {name} changed from {before.get(name)!r} to {after.get(name)!r}"
-        for name in _CHECKS
-        if before.get(name) != after.get(name)
-    )
-    yield from _compare_values(before, after, place)
-    yield from _compare_fields((before, old_root), (after, new_root), where)
-    yield from _compare_inner((before, old_root), (after, new_root), where)
-
-
-def _resolve(node: Node) -> Node:
-    schema, root = node
+def _resolve(schema: Schema, root: Schema) -> Schema:
     while "$ref" in schema:
         schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
-    return schema, root
+    return schema
 
 
-def _compare_values(before: Schema, after: Schema, place: str) -> Iterator[str]:
-    known, now = before.get("enum"), after.get("enum")
-    if (known is None) != (now is None):
-        yield f"{place}: the list of values was {'added' if known is None else 'removed'}"
-        return
-    for value in [value for value in known or [] if value not in (now or [])]:
-        yield f"{place}: the value {value!r} was removed"
-    for value in [value for value in now or [] if value not in (known or [])]:
-        yield f"{place}: the value {value!r} was added, which readers of yesterday refuse"
-
-
-def _compare_fields(old: Node, new: Node, where: str) -> Iterator[str]:
-    (before, old_root), (after, new_root) = old, new
-    fields, now = before.get("properties", {}), after.get("properties", {})
-    needed, needed_now = set(before.get("required", ())), set(after.get("required", ()))
-    yield from (f"{where}/{name}: the field was removed" for name in fields if name not in now)
-    yield from (f"{where}/{name}: became required" for name in sorted(needed_now - needed))
-    for name in sorted(fields.keys() & now.keys()):
-        yield from _compare((fields[name], old_root), (now[name], new_root), f"{where}/{name}")
-
-
-def _compare_inner(old: Node, new: Node, where: str) -> Iterator[str]:
-    (before, old_root), (after, new_root) = old, new
-    for name, step in (("items", "/*"), ("additionalProperties", "/*"), ("propertyNames", "/key")):
+def _checks(before: Schema, after: Schema, place: str) -> Iterator[str]:
+    for name in _CHECKS:
         was, now = before.get(name), after.get(name)
-        if isinstance(was, dict) and isinstance(now, dict):
-            yield from _compare((was, old_root), (now, new_root), where + step)
-        elif was != now:
-            yield f"{where or '/'}: {name} changed"
-    yield from _compare_choices(old, new, where)
+        if was != now:
+            yield f"{place}: {name} changed from {was!r} to {now!r}"
 
 
-def _compare_choices(old: Node, new: Node, where: str) -> Iterator[str]:
-    (before, old_root), (after, new_root) = old, new
-    was, now = before.get("anyOf", []), after.get("anyOf", [])
-    if len(was) != len(now):
-        yield f"{where or '/'}: what it may be changed"
+def _values(before: Schema, after: Schema, place: str) -> Iterator[str]:
+    was, now = before.get("enum"), after.get("enum")
+    if was is None or now is None:
+        if was is not now:
+            yield f"{place}: the list of values was {'added' if was is None else 'removed'}"
         return
-    for index, (one, other) in enumerate(zip(was, now, strict=True)):
-        yield from _compare((one, old_root), (other, new_root), f"{where}|{index}")
+    yield from (f"{place}: the value {value!r} was removed" for value in was if value not in now)
+    yield from (f"{place}: the value {value!r} was added, which readers of yesterday refuse" for value in now if value not in was)

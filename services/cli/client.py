@@ -74,15 +74,25 @@ def _refuse(url: str, response: httpx2.Response, problem: dict[str, Any] | None)
 
 
 def _place(error: dict[str, Any]) -> str:
-    expected = f" (expected {error['expected']})" if error.get("expected") else ""
-    return f"{error.get('pointer') or '/'}: {error.get('message', '')}{expected}"
+    message, expected = str(error.get("message", "")), str(error.get("expected") or "")
+    more = f" (expected {expected})" if expected not in message else ""
+    return f"{error.get('pointer') or '/'}: {message}{more}"
 
 
 def is_local(url: str) -> bool:
     """Whether the address is this machine's own."""
-    host = urlsplit(url).hostname or ""
     try:
+        host = urlsplit(url).hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_address(url: str) -> bool:
+    """Whether it can be asked at all."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
 
@@ -101,8 +111,7 @@ def token_for(url: str, storage: Path) -> str | None:
 @contextmanager
 def connect(url: str) -> Iterator[Server]:
     """Ask the process at `url` with the caller's token."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if not is_address(url):
         fail(f"{url!r} is no address of Tocsin; expected one like http://127.0.0.1:8080")
     token = token_for(url, Path(secret("TOCSIN_STORAGE_PATH") or DATA))
     headers = {"Authorization": f"Bearer {token}"} if token else {}

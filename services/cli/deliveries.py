@@ -2,13 +2,14 @@
 
 # ruff: noqa: PLC0415  imported when it is used
 
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
 from services.cli.options import LOCAL, Form, NotifierUrl, Output, Url
-from services.cli.show import STATE, Column, always, answer, by, moment, one_line, table
+from services.cli.show import STATE, Column, ago, always, answer, by, one_line, table
 
 app = typer.Typer(help="See what became of messages, and try failed ones again.")
 
@@ -39,18 +40,21 @@ def _canonical(incident: str) -> str:
 
 def deliveries_table(deliveries: list[dict[str, Any]]) -> None:
     """Print deliveries."""
+    from services.runtime.clock import Clock
+
+    now = Clock().now()
     columns = (
-        *(Column("ID", always("dim")), Column("CREATED (UTC)", always("dim")), Column("INCIDENT", always("bold"))),
+        *(Column("ID", always("dim")), Column("PLANNED", always("dim")), Column("INCIDENT", always("bold"))),
         *(Column("TO"), Column("KIND"), Column("STATE", by(STATE)), Column("TRIES"), Column("WHAT", wide=True)),
     )
-    table(columns, [_row(delivery) for delivery in deliveries], "No message was planned.")
+    table(columns, [_row(delivery, now) for delivery in deliveries], "No message was planned.")
 
 
-def _row(delivery: dict[str, Any]) -> list[object]:
+def _row(delivery: dict[str, Any], now: datetime) -> list[object]:
     channel, destination = delivery["channel"], delivery["destination"]
     where = channel if channel == destination else f"{channel} {destination}"
     return [
-        *(delivery["id"], moment(delivery["created_at"]), delivery["incident"], where, delivery["kind"], delivery["state"]),
+        *(delivery["id"], ago(delivery["created_at"], now), delivery["incident"], where, delivery["kind"], delivery["state"]),
         *(delivery["attempts"], delivery["reason"] or delivery["headline"]),
     ]
 

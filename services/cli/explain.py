@@ -12,6 +12,8 @@ from services.cli.incident import alerts_table, place
 from services.cli.options import LOCAL, Form, Output, Url
 from services.cli.show import answer, facts, moment, one_line
 
+FINGERPRINT = 16
+
 
 def explain(
     what: Annotated[str, typer.Argument(metavar="FINGERPRINT|INCIDENT", help="An alert's fingerprint, or like INC-42.")],
@@ -22,12 +24,17 @@ def explain(
     from services.cli.client import connect
 
     with connect(url) as server:
-        if incident_number(what) is None:
+        if incident_number(what) is None and not _is_number(what):
             told = server.get(f"/api/v1/alerts/{quote(what, safe='')}/explain")
             answer(output, told, lambda: _alert(told))
         else:
             told = {"incident": server.get(place(what)), "alerts": server.items(place(what, "alerts"), 100)}
             answer(output, told, lambda: _incident(told["incident"], told["alerts"]))
+
+
+def _is_number(what: str) -> bool:
+    """`42` is INC-42; a fingerprint of decimal digits only has sixteen of them."""
+    return what.isdecimal() and len(what) < FINGERPRINT
 
 
 def _alert(told: dict[str, Any]) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from services.process import Process, Settings
 
 
+HIGHEST_PORT = 65535
+
+
 class Target(StrEnum):
     """What one process runs."""
 
@@ -91,8 +94,9 @@ def serve(
 
 def address(listen: str) -> tuple[str, int]:
     """`host:port`, `[::1]:8080`, or `:8080` for every interface."""
-    host, _, port = listen.rpartition(":")
-    if not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
+    host, colon, port = listen.rpartition(":")
+    bare = ":" in host and not (host.startswith("[") and host.endswith("]"))
+    if not colon or bare or not port.isdecimal() or int(port) > HIGHEST_PORT:
         raise typer.BadParameter(f"{listen!r}: expected host:port, like 127.0.0.1:8080", param_hint="--web.listen-address")
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104  asked for, as in Prometheus
 
@@ -123,7 +127,7 @@ def run(settings: "Settings", level: Level, form: LogFormat) -> None:
 
 def _check(settings: "Settings") -> None:
     """What would otherwise fail deep inside, without words."""
-    if settings.database and not settings.database.startswith("postgresql://"):
+    if settings.database and not settings.database.startswith(("postgresql://", "postgresql+asyncpg://")):
         fail("--database: expected an address like postgresql://user@host/tocsin")
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family) as probe:

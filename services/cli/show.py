@@ -105,7 +105,7 @@ def _print_rich(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> 
 
 def facts(pairs: Sequence[tuple[str, object]]) -> None:
     """Print what is known, one line each; what is unknown is left out."""
-    known = [(name, plain(value)) for name, value in pairs if value not in (None, "", (), [])]
+    known = [(name, plain(value)) for name, value in pairs if value not in (None, "", {})]
     width = max((len(name) for name, _ in known), default=0)
     for name, text in known:
         first, *more = text.splitlines() or [""]

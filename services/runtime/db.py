@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from pydantic_core import from_json, to_json
 from sqlalchemy import ColumnElement, DateTime, Dialect, Text, any_, bindparam, event, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from services.runtime.errors import DatabaseUnavailable
 
@@ -29,20 +30,23 @@ STATEMENT_TIMEOUT = 10
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC, microsecond precision, the same on both databases."""
+    """A moment in UTC, microsecond precision: TIMESTAMPTZ on PostgreSQL, ISO 8601 text (which sorts by time) on SQLite."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         if value is None or dialect.name != "sqlite":
             return value
-        return value.astimezone(UTC).replace(tzinfo=None)
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  SQLAlchemy's signature
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return datetime.fromisoformat(value) if dialect.name == "sqlite" else value.astimezone(UTC)
 
 
 def among(connection: AsyncConnection, column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
@@ -59,7 +63,8 @@ class Database:
     def __init__(self, url: str, schema: str) -> None:
         self.url, self.schema = _async_url(url), schema
         self.sqlite = self.url.startswith("sqlite")
-        self._writer, self._reader = _sqlite_engines(self.url) if self.sqlite else _postgres_engines(self.url, schema)
+        self._writer, reader = _sqlite_engines(self.url) if self.sqlite else _postgres_engines(self.url, schema)
+        self._reader = reader.execution_options(isolation_level="AUTOCOMMIT")
         self._one_writer = asyncio.Lock()
         self._exclusive: dict[str, asyncio.Lock] = {}
 
@@ -86,7 +91,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for reading only."""
+        """A connection for reading only; each statement sees the newest committed state."""
         async with _transient_errors(), self._reader.connect() as connection:
             yield connection
 
@@ -120,12 +125,20 @@ def _async_url(url: str) -> str:
     return url
 
 
+def _to_json(value: object) -> str:
+    return to_json(value).decode()
+
+
+_JSON = {"json_serializer": _to_json, "json_deserializer": from_json}
+"""pydantic's JSON, which is several times faster than the standard library's."""
+
+
 def _sqlite_engines(url: str) -> tuple[AsyncEngine, AsyncEngine]:
     path = url.split(":///", 1)[1]
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    writer = create_async_engine(url, pool_size=1, max_overflow=0, connect_args={"isolation_level": None, "timeout": 30})
+    writer = create_async_engine(url, pool_size=1, max_overflow=0, connect_args={"isolation_level": None, "timeout": 30}, **_JSON)
     reader = create_async_engine(
-        f"sqlite+aiosqlite:///file:{path}?mode=ro&uri=true", pool_size=4, max_overflow=0, connect_args={"timeout": 30}
+        f"sqlite+aiosqlite:///file:{path}?mode=ro&uri=true", pool_size=4, max_overflow=0, connect_args={"timeout": 30}, **_JSON
     )
     event.listen(writer.sync_engine, "connect", _tune_writer)
     event.listen(writer.sync_engine, "begin", _begin_immediate)
@@ -156,6 +169,7 @@ def _postgres_engines(url: str, schema: str) -> tuple[AsyncEngine, AsyncEngine]:
         max_overflow=4,
         pool_timeout=5,
         connect_args={"timeout": 3, "command_timeout": STATEMENT_TIMEOUT, "server_settings": settings},
+        **_JSON,
     )
     return engine, engine
 

@@ -77,6 +77,11 @@ async def until(holds: Callable[[], Awaitable[object]]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def answered(value: object) -> object:
+    """For what is known without asking."""
+    return value
+
+
 async def write(database: Database, name: str, **values: Any) -> None:
     async with database.transaction() as connection:
         await connection.execute(insert(notes).values(name=name, **values))
@@ -335,10 +340,10 @@ class OutboxContract:
         await put(outbox, ("a", "a1"))
         outbox.wake()
         failures = outbox.metrics.outbox_failures.labels("test")
-        await until(lambda: _true(failures._value.get() >= 1))
+        await until(lambda: answered(failures._value.get() >= 1))
         bus.failing = False
         outbox.wake()
-        await until(lambda: _true(self.told(bus) == ["a1"]))
+        await until(lambda: answered(self.told(bus) == ["a1"]))
         relay.cancel()
         await asyncio.gather(relay, return_exceptions=True)
 
@@ -353,7 +358,7 @@ class OutboxContract:
             sent[key].append(f"{number}")
             await put(outbox, (key, f"{number}"))
             outbox.wake()
-        await until(lambda: _true(len(bus.messages) >= 60))
+        await until(lambda: answered(len(bus.messages) >= 60))
         for relay in relays:
             relay.cancel()
         await asyncio.gather(*relays, return_exceptions=True)
@@ -365,10 +370,6 @@ class OutboxContract:
         while await outbox.publish_round():
             rounds += 1
         assert (rounds, len(bus.messages)) == (3, 1_201)
-
-
-async def _true(value: object) -> object:
-    return value
 
 
 async def put_work(database: Database, *items: Item) -> None:
@@ -403,11 +404,11 @@ class WorkContract:
     """Work that is to be done at a moment."""
 
     async def test_what_is_due_is_claimed_once_earliest_first(self, database: Database) -> None:
-        await put_work(database, item("later", 0.5), item("b", -1), item("a", -2), Item("other", "x", NOW))
+        await put_work(database, item("later", 0.1), item("b", -1), item("a", -2), Item("other", "x", NOW))
         assert await claimed_keys(database) == ["a", "b"]
         assert await claimed_keys(database) == []
-        assert await claimed_keys(database, NOW + minutes(0.5) - timedelta(microseconds=1)) == []
-        assert await claimed_keys(database, NOW + minutes(0.5)) == ["later"]
+        assert await claimed_keys(database, NOW + minutes(0.1) - timedelta(microseconds=1)) == []
+        assert await claimed_keys(database, NOW + minutes(0.1)) == ["later"]
 
     async def test_no_more_than_asked_for(self, database: Database) -> None:
         await put_work(database, *(item(f"{number:03}") for number in range(100)))
@@ -537,7 +538,7 @@ class WorkContract:
         async with self.working(database, do) as (worker, _):
             await put_work(database, item("a"))
             worker.wake()
-            await until(lambda: _true(did == ["a"]))
+            await until(lambda: answered(did == ["a"]))
 
     async def test_a_worker_tries_again_after_a_fault_and_counts_it(self, database: Database) -> None:
         clock, tries = ManualClock(NOW), list[int]()
@@ -557,10 +558,10 @@ class WorkContract:
         await put_work(database, item("a"))
         async with self.working(database, do, clock=clock) as (_, metrics):
             for attempt in (1, 2):
-                await until(lambda attempt=attempt: _true(len(tries) == attempt))  # type: ignore[misc]
+                await until(lambda attempt=attempt: answered(len(tries) == attempt))  # type: ignore[misc]
                 await until(postponed)
                 clock.advance(timedelta(seconds=30))
-            await until(lambda: _true(tries == [1, 2, 3]))
+            await until(lambda: answered(tries == [1, 2, 3]))
             assert metrics.work_failures.labels("test", "q")._value.get() == 1
 
     async def test_a_worker_does_only_so_many_at_a_time(self, database: Database) -> None:
@@ -576,7 +577,7 @@ class WorkContract:
 
         await put_work(database, *(item(f"{number}") for number in range(10)))
         async with self.working(database, do, width=3):
-            await until(lambda: _true(len(busy) == 3))
+            await until(lambda: answered(len(busy) == 3))
             go.set()
             await until(lambda: self._left(database, 0))
         assert most == 3
@@ -626,10 +627,10 @@ class Desk:
             keys = {POLICY.correlation_key(alert.labels) for alert in alerts}
             linked = {firing.incident for firing in latest.values() if firing.incident}
             concerned = await incidents.concerned(connection, keys, linked, now - POLICY.refire_window)
-            numbers = await firings.next_decision(connection), await incidents.next_number(connection)
+            numbers = await incidents.next_numbers(connection)
             outcome = Batch(POLICY, Known(latest, concerned, *numbers), now).decide(alerts)
             await firings.change(connection, outcome.changed)
-            await firings.add(connection, outcome.began)
+            await firings.add(connection, outcome.began, known=latest)
             await incidents.append(connection, outcome.events)
         return outcome
 
@@ -700,7 +701,7 @@ class StoreContract:
         outcome = await desk.take(*(an_alert(instance=f"web-{number}", received_at=NOW + minutes(1)) for number in range(5_000)))
         assert (len(outcome.began), len(outcome.changed), outcome.events) == (0, 5_000, [])
         async with desk.database.read() as connection:
-            assert await firings.next_decision(connection) == 5_001
+            assert (await incidents.next_numbers(connection))[0] == 5_001
 
     async def test_an_incident_is_what_its_events_say(self, desk: Desk) -> None:
         await desk.take(an_alert(severity="s2"))
@@ -747,7 +748,7 @@ class StoreContract:
             assert await incidents.key_holder(connection, HOSTILE) == "INC-1"
             await desk.carry_out(connection, "INC-1", first, ask.Move(Step.RESOLVE))
             assert await incidents.key_holder(connection, HOSTILE) is None
-            assert await incidents.next_number(connection) == 2
+            assert (await incidents.next_numbers(connection))[1] == 2
             await desk.carry_out(connection, "INC-2", None, declared(2, key=HOSTILE))
             await desk.carry_out(connection, "INC-3", None, declared(3))
             await desk.carry_out(connection, "INC-4", None, declared(4))

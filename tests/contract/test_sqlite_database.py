@@ -1,6 +1,7 @@
 """The embedded database keeps the contract; and what only it promises."""
 
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from services.runtime.db import Database
 from services.runtime.errors import DatabaseUnavailable
-from tests.contract.database_contract import DatabaseContract, create_tables, names, notes, write
+from tests.contract.database_contract import DatabaseContract, answered, create_tables, names, notes, until, write
 
 
 @pytest.fixture
@@ -72,7 +73,9 @@ async def test_another_process_sees_what_was_committed(database: Database, path:
 
 async def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
+    before = threading.active_count()
     database = Database(f"sqlite:///{tmp_path}/folder", "test")
     with pytest.raises(DatabaseUnavailable, match="unable to open"):
         await database.start()
     await database.stop()
+    await until(lambda: answered(threading.active_count() == before))  # the driver's thread still needs our event loop

@@ -42,8 +42,9 @@ def doctor(
 
 
 def _table(findings: list[Finding]) -> None:
-    columns = (
-        *(Column("CHECK", always("bold")), Column("STATUS", by(STATE)), Column("FOUND", wide=True)),
-        Column("WHAT TO DO", always("cyan"), wide=True),
-    )
-    table(columns, [[finding.check, finding.status, finding.text, finding.hint] for finding in findings], "")
+    columns = (Column("CHECK", always("bold")), Column("STATUS", by(STATE)), Column("FOUND → WHAT TO DO", wide=True))
+    table(columns, [[finding.check, finding.status, _line(finding)] for finding in findings], "")
+
+
+def _line(finding: Finding) -> str:
+    return f"{finding.text} → {finding.hint}" if finding.hint else finding.text

@@ -73,6 +73,8 @@ def bounded_annotations(given: dict[str, str]) -> dict[str, str]:
 
 def cut(text: str, limit: int) -> str:
     """At most `limit` bytes of UTF-8 with a mark where something is missing; NUL becomes U+FFFD."""
+    if _small(text, limit):
+        return text
     text = _visible(text)
     if not _over(text, limit):
         return text
@@ -83,8 +85,9 @@ def cut(text: str, limit: int) -> str:
 
 def link(text: str) -> str:
     """The link as it came, empty when it is too long."""
-    text = _visible(text)
-    return "" if _over(text, MAX_LINK) else text
+    if _small(text, MAX_LINK):
+        return text
+    return "" if _over(text, MAX_LINK) else _visible(text)
 
 
 def started(given: datetime, now: datetime) -> datetime:

@@ -8,7 +8,6 @@ import structlog
 
 from services.config import Config, ConfigFile, SlackSection
 from services.notifier.channels.board import BoardChannel
-from services.notifier.channels.slack import SlackChannel
 from services.notifier.domain.delivery import Destination
 from services.notifier.ports import Board, Channel, Limits
 
@@ -42,6 +41,8 @@ def _slack(config: Config, means: Means) -> tuple[Channel, tuple[str, ...]] | No
     token = _slack_token(section, means) if section else None
     if section is None or token is None:
         return None
+    from services.notifier.channels.slack import SlackChannel  # noqa: PLC0415  its client is slow to import, and often not needed
+
     return SlackChannel(token, section.api_url), (section.channel,)
 
 

@@ -36,15 +36,16 @@ class Intake:
         latest = await firings.latest(connection, {alert.fingerprint for alert in alerts})
         keys = {policy.correlation_key(alert.labels) for alert in alerts}
         linked = {firing.incident for firing in latest.values() if firing.incident}
+        next_decision, next_incident = await incidents.next_numbers(connection)
         known = Known(
             latest=latest,
             incidents=await incidents.concerned(connection, keys, linked, now - policy.refire_window),
-            next_decision=await firings.next_decision(connection),
-            next_incident=await incidents.next_number(connection),
+            next_decision=next_decision,
+            next_incident=next_incident,
         )
         outcome = Batch(policy, known, now).decide(alerts)
         await firings.change(connection, outcome.changed)
-        await firings.add(connection, outcome.began)
+        await firings.add(connection, outcome.began, known=latest)
         await self._journal.store(connection, outcome.events, policy.quiet_period)
         return outcome
 

@@ -70,7 +70,8 @@ class Commands:
             earlier = await self._answered(connection, request)
             if earlier is not None:
                 return earlier
-            name, now = incident_id(await incidents.next_number(connection)), self._clock.now()
+            _, number = await incidents.next_numbers(connection)
+            name, now = incident_id(number), self._clock.now()
             uuid = digest("incident", name, request.actor.name, now.isoformat())
             answer = await self._carry_out(connection, name, None, command(name, uuid), request, now)
             await self._remember(connection, request, answer, 201, now)

@@ -44,7 +44,8 @@ class Journal:
         due = {incident.id: quiet_due(incident, quiet_period) for incident in touched}
         if after is not None:
             due = {name: when if when and when > after else None for name, when in due.items()}
-        await self.work.cancel(connection, QUIET, [name for name, when in due.items() if when is None])
+        had_none = {incident.id for incident in touched if incident.version == 1}
+        await self.work.cancel(connection, QUIET, [name for name in due if due[name] is None and name not in had_none])
         await self.work.put(connection, [Item(QUIET, name, when) for name, when in due.items() if when is not None])
 
     def wake(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.vocabulary import Action, FiringState, Severity
@@ -16,11 +16,6 @@ async def latest(connection: AsyncConnection, fingerprints: Collection[str]) -> 
     """The latest firing of each fingerprint that has one."""
     query = select(firings).where(firings.c.latest & among(connection, firings.c.fingerprint, fingerprints))
     return {row.fingerprint: to_firing(row) for row in await connection.execute(query)}
-
-
-async def next_decision(connection: AsyncConnection) -> int:
-    """The number of the next decision; gapless, since all decide under one lock."""
-    return int((await connection.execute(select(func.coalesce(func.max(firings.c.seq), 0)))).scalar_one()) + 1
 
 
 async def history(connection: AsyncConnection, fingerprint: str, limit: int = 100) -> list[Firing]:
@@ -44,13 +39,14 @@ async def page(
     return [to_firing(row) for row in await connection.execute(query)]
 
 
-async def add(connection: AsyncConnection, began: Sequence[Firing]) -> None:
-    """Store new firings with their decisions; of each fingerprint the last one is its latest."""
+async def add(connection: AsyncConnection, began: Sequence[Firing], known: Collection[str]) -> None:
+    """Store new firings with their decisions; of each fingerprint the last one is its latest. `known` had one before."""
     if not began:
         return
-    fingerprints = {firing.fingerprint for firing in began}
-    outdated = firings.c.latest & among(connection, firings.c.fingerprint, fingerprints)
-    await connection.execute(update(firings).where(outdated).values(latest=False))
+    succeeded = {firing.fingerprint for firing in began} & set(known)
+    if succeeded:
+        outdated = firings.c.latest & among(connection, firings.c.fingerprint, succeeded)
+        await connection.execute(update(firings).where(outdated).values(latest=False))
     newest = {firing.fingerprint: firing for firing in began}
     await connection.execute(insert(firings), [_row(firing, newest[firing.fingerprint] is firing) for firing in began])
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schemas.ids import incident_number
 from schemas.incidents import Actor, Incident, IncidentEvent
 from schemas.vocabulary import IncidentState
-from services.orchestrator.store.tables import events, incidents
+from services.orchestrator.store.tables import events, firings, incidents
 from services.runtime.db import among
 
 _OPEN = incidents.c.state.in_([state for state in IncidentState if state.open])
@@ -38,8 +38,16 @@ async def key_holder(connection: AsyncConnection, key: str | None) -> str | None
     return holder.scalar_one_or_none()
 
 
-async def next_number(connection: AsyncConnection) -> int:
-    return int((await connection.execute(select(func.coalesce(func.max(incidents.c.number), 0)))).scalar_one()) + 1
+_LAST = select(
+    select(func.max(firings.c.seq)).scalar_subquery().label("decision"),
+    select(func.max(incidents.c.number)).scalar_subquery().label("incident"),
+)
+
+
+async def next_numbers(connection: AsyncConnection) -> tuple[int, int]:
+    """The numbers of the next decision and of the next incident; gapless, since all decide under one lock."""
+    last = (await connection.execute(_LAST)).one()
+    return (last.decision or 0) + 1, (last.incident or 0) + 1
 
 
 async def page(

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from aiokafka import ConsumerRebalanceListener
 from aiokafka import TopicPartition as KafkaPlace
-from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.errors import ConsumerStoppedError
 
 from services.runtime.bus.cursor import Bounds, Cursor
 from services.runtime.bus.kafka_clients import GOODBYE, Client, Connection, end_consumer, new_consumer, within
@@ -135,17 +135,22 @@ class KafkaSubscription(Subscription):
     async def _get(self, limit: int, timeout: float) -> list[Record]:
         if not self._assigned or self._consumer is None:
             return []
-        found: dict[KafkaPlace, list[Any]] = {}
         try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(timeout + self._pace.answer):
-                    found = await self._consumer.getmany(timeout_ms=int(timeout * 1000), max_records=limit)
+            getting = self._consumer.getmany(timeout_ms=int(timeout * 1000), max_records=limit)
+            found = await within(timeout + self._pace.answer, getting)
+        except BusUnavailable as error:
+            self._cursor.next.clear()
+            if error.__cause__ is None:  # no answer, as in a long rebalance
+                return []
+            # Errors of the group's coordination come here, and then the client does not get up again.
+            await self._replace(error.detail)
+            raise
         except ConsumerStoppedError:
             return []
-        except KafkaError as error:
-            # Errors of the group's coordination come here, and then the client does not get up again.
-            await self._replace(repr(error))
-            raise BusUnavailable(f"Kafka does not work: {error!r}") from error
+        except BaseException:
+            # The client may have moved on, with records that nobody gets: begin again where the reader's database says.
+            self._cursor.next.clear()
+            raise
         return self._accepted(found)
 
     def _accepted(self, found: Mapping[KafkaPlace, list[Any]]) -> list[Record]:
@@ -274,7 +279,8 @@ class KafkaSubscription(Subscription):
 
     def _stuck(self, lag: Mapping[TopicPartition, int]) -> str | None:
         before = asyncio.get_running_loop().time() - self._pace.stuck
-        if self._joining_since is not None and self._joining_since < before:
+        # Members that vanished without a word keep everybody waiting for a session.
+        if self._joining_since is not None and self._joining_since < before - self._pace.session:
             return "the group does not take it in"
         behind = any(count for place, count in lag.items() if place not in self._cursor.paused)
         if behind and self._hungry_since is not None and self._hungry_since < before:

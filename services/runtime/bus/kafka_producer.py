@@ -129,6 +129,9 @@ class Publisher:
                 self._acknowledge(lane.batches.popleft())
         except BusUnavailable as error:
             self._fail(error.detail)
+        except Exception as error:  # the edge of a background loop: who waits must hear of it, whatever aiokafka raises
+            log.exception("bus.send_failed", topic=place.topic, partition=place.partition)
+            self._fail(f"Kafka does not work: {error!r}")
         finally:
             lane.task = None
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import structlog
@@ -324,16 +324,19 @@ class SqliteSubscription(Subscription):
     async def _look(self, limit: int) -> list[Record]:
         self._group.balance()
         await self._begin()
-        records: list[Record] = []
+        found: dict[TopicPartition, tuple[int, list[Record]]] = {}
+        left = limit
         for place in self._readable():
             start = self._cursor.next[place]
-            found = await self._bus.load(place, start, limit - len(records))
-            # It may have moved to another member meanwhile.
-            if self._cursor.next.get(place) == start:
-                self._cursor.took(found)
-                records += found
-            if len(records) >= limit:
+            found[place] = start, await self._bus.load(place, start, left)
+            left -= len(found[place][1])
+            if left <= 0:
                 break
+        # Nothing is taken before all is loaded, so that an error or a cancellation loses nothing; and a partition may have
+        # moved to another member meanwhile.
+        mine = (records for place, (start, records) in found.items() if self._cursor.next.get(place) == start)
+        records = [*chain.from_iterable(mine)]
+        self._cursor.took(records)
         return records
 
     def _readable(self) -> list[TopicPartition]:

@@ -3,11 +3,13 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import uvloop
 from typer.testing import CliRunner
@@ -68,6 +70,13 @@ async def _serve(process: Process, up: threading.Event, stop: asyncio.Event) -> 
         await stop.wait()
 
 
+def _wait_ready(url: str) -> None:
+    deadline = time.monotonic() + 20
+    while not httpx2.get(f"{url}/-/ready").is_success:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """All of Tocsin in a thread, with its own storage."""
@@ -78,6 +87,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         thread = threading.Thread(target=loop.run_until_complete, args=(_serve(process, up, stop),))
         thread.start()
         assert up.wait(20)
+        _wait_ready(process.url)
         yield Running(process.url, storage)
         loop.call_soon_threadsafe(stop.set)
         thread.join(20)

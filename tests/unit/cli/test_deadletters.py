@@ -62,9 +62,7 @@ def ids(tocsin: Tocsin, storage: Path) -> list[str]:
 
 def test_letters_are_listed_oldest_first(tocsin: Tocsin, storage: Path) -> None:
     lines = tocsin("deadletters", "list", "--storage.path", str(storage)).out.splitlines()
-    assert [
-        lines[0].split()[0], *(line.split()[3] for line in lines[1:]),
-    ] == ["ID", "tocsin.alerts", "tocsin.alerts", "webhooks/alertmanager"]  # fmt: skip
+    assert [line.split()[3] for line in lines[1:]] == ["tocsin.alerts", "tocsin.alerts", "webhooks/alertmanager"]
     assert "\x1b" not in "".join(lines)
     assert len(tocsin("deadletters", "list", "--limit", "2", "--storage.path", str(storage), "-o", "json").json) == 2
 

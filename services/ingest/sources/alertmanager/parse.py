@@ -9,7 +9,7 @@ from typing import TypedDict
 from pydantic import ValidationError
 
 from schemas.alerts import AlertReceived
-from schemas.ids import Fingerprint, fingerprint_of
+from schemas.ids import fingerprint_of
 from services.ingest.accept import Intake, Refused, Rejected, alert_message
 from services.ingest.domain.bounds import (
     MAX_ALERTS,
@@ -62,17 +62,17 @@ def _message(alert: WireAlert, common: Common) -> Message:
     labels, status, now = alert["labels"], alert["status"], common["received_at"]
     check_labels(labels)
     start = started(alert["startsAt"], now)
-    received = AlertReceived(
-        fingerprint=Fingerprint(alert.get("fingerprint") or fingerprint_of(labels)),
-        status=status,
-        labels=labels,
-        annotations=bounded_annotations(alert.get("annotations") or {}),
-        starts_at=start,
-        ends_at=ended(status, start, alert.get("endsAt"), now),
-        generator_url=link(alert.get("generatorURL") or ""),
+    fields = {
+        "fingerprint": alert.get("fingerprint") or fingerprint_of(labels),
+        "status": status,
+        "labels": labels,
+        "annotations": bounded_annotations(alert.get("annotations") or {}),
+        "starts_at": start,
+        "ends_at": ended(status, start, alert.get("endsAt"), now),
+        "generator_url": link(alert.get("generatorURL") or ""),
         **common,
-    )
-    return alert_message(received, SOURCE)
+    }
+    return alert_message(AlertReceived.model_validate(fields), SOURCE)
 
 
 def _one_by_one(body: bytes, now: datetime) -> Intake:
