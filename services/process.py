@@ -24,7 +24,7 @@ from services.runtime.bus.sqlite import SqliteBus
 from services.runtime.clock import Clock
 from services.runtime.db import Database
 from services.runtime.errors import ConfigError, Fault, StorageInUse
-from services.runtime.lifecycle import Dispatch, Part, WebServer, running, signals
+from services.runtime.lifecycle import Dispatch, Part, WebServer, bind, running, signals, url_of
 from services.runtime.metrics import RuntimeMetrics, new_registry
 from services.runtime.web import Bounded, Operations, new_web
 
@@ -62,7 +62,7 @@ def _fault(message: str) -> Fault:
 
 @dataclass
 class Process:
-    """A process, wired. `url` is where it listens once it runs; `token_path` is where the administrator's token is kept."""
+    """A process, wired. `url` is where it will listen; `token_path` is where the administrator's token is kept."""
 
     settings: Settings
     parts: list[Part]
@@ -70,12 +70,9 @@ class Process:
     reload: "_Reload"
     web: WebServer
     door: Dispatch
+    url: str
     token_path: Path | None
     admin_token: str = field(repr=False)
-
-    @property
-    def url(self) -> str:
-        return f"http://{self.web.host}:{self.web.port}"
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
@@ -170,7 +167,7 @@ def open_database(settings: Settings, service: str) -> Database:
 
 
 def assemble(settings: Settings, clock: Clock) -> Process:
-    """Everything wired, nothing started; raises `ConfigError`."""
+    """Everything wired and the address taken, nothing started; raises `ConfigError` and OSError."""
     settings.check()
     config = ConfigFile.open(settings.config_file)
     token, token_path = admin_token(settings.storage, settings.admin_token)
@@ -181,7 +178,8 @@ def assemble(settings: Settings, clock: Clock) -> Process:
     reload = _Reload(config, registry, clock)
     parts = [Part("bus", start=bus.start, stop=bus.stop)]
     common: dict[str, Any] = {"bus": bus, "clock": clock, "grants": grants, "registry": registry}
-    base_url = settings.external_url or f"http://{settings.host}:{settings.port}"
+    listener = bind(settings.host, settings.port)
+    base_url = settings.external_url or url_of(listener)
     if "orchestrator" in settings.targets:
         database = open_database(settings, "orchestrator")
         parts.append(build_orchestrator(config=config, database=database, metrics=metrics, **common))
@@ -193,8 +191,7 @@ def assemble(settings: Settings, clock: Clock) -> Process:
     if "ingest" in settings.targets:
         parts.append(build_ingest(**common))
     door = _door(settings, parts, registry, grants, reload)
-    web = WebServer(door, settings.host, settings.port)
-    return Process(settings, parts, metrics, reload, web, door, token_path, token)
+    return Process(settings, parts, metrics, reload, WebServer(door, listener), door, url_of(listener), token_path, token)
 
 
 def _door(settings: Settings, parts: Sequence[Part], registry: CollectorRegistry, grants: Grants, reload: _Reload) -> Dispatch:

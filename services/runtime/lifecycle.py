@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -117,6 +118,25 @@ async def _forever(name: str, loop: Loop, metrics: RuntimeMetrics) -> None:
             await asyncio.sleep(1.0)
 
 
+def bind(host: str, port: int) -> socket.socket:
+    """A socket at this address (0 asks for a free port), not yet listening; raises OSError when it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where a socket can be reached."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 class _Server(uvicorn.Server):
     """uvicorn without its signal handling, which knows no SIGHUP; ours is in `signals`."""
 
@@ -126,13 +146,11 @@ class _Server(uvicorn.Server):
 
 
 class WebServer:
-    """Serves one application until told to stop. `port` is the real one once `start` has returned (0 asks for a free one)."""
+    """Serves one application until told to stop."""
 
-    def __init__(self, application: ASGIApp, host: str, port: int, *, limit: int = 1000) -> None:
+    def __init__(self, application: ASGIApp, listener: socket.socket, *, limit: int = 1000) -> None:
         config = uvicorn.Config(
             application,
-            host=host,
-            port=port,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -141,21 +159,17 @@ class WebServer:
             limit_concurrency=limit,
             lifespan="off",
         )
-        self._server, self.host, self.port = _Server(config), host, port
+        self._server, self._listener = _Server(config), listener
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Listen; raises OSError when the address cannot be used."""
-        self._server.config.load()
-        self._server.lifespan = self._server.config.lifespan_class(self._server.config)
-        socket = self._server.config.bind_socket() if self.port else None
-        self._task = asyncio.create_task(self._server.serve([socket] if socket else None), name="web")
+        """Returns when requests are answered."""
+        self._task = asyncio.create_task(self._server.serve([self._listener]), name="web")
         while not self._server.started:
             if self._task.done():
                 self._task.result()
-                raise OSError(f"cannot listen on {self.host}:{self.port}")
+                raise OSError("the web server ended at once")
             await asyncio.sleep(0.005)
-        self.port = self._server.servers[0].sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Refuse new connections, let open requests end within `DRAIN` seconds."""

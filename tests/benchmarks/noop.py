@@ -6,7 +6,7 @@ import sys
 import uvloop
 from starlette.types import Receive, Scope, Send
 
-from services.runtime.lifecycle import WebServer
+from services.runtime.lifecycle import WebServer, bind
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -20,7 +20,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def serve(port: int) -> None:
-    await WebServer(application, "127.0.0.1", port).start()
+    await WebServer(application, bind("127.0.0.1", port)).start()
     await asyncio.Event().wait()
 
 

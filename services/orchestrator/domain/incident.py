@@ -106,7 +106,7 @@ def _attach(incident: Incident, command: ask.Attach, _: Context) -> Outcome:
         return Refusal("illegal_transition", f"{incident.id} is {incident.state}; alerts join open incidents only.")
     changes = [Because(_linked(command)), *_raised(incident, command.severity)]
     if command.gating and incident.proposal is not None:
-        changes.append(Because(ProposalCleared(), f"{command.gating} critical alert(s) fire again"))
+        changes.append(Because(ProposalCleared(), "a critical alert fires again"))
     return changes
 
 

@@ -29,7 +29,7 @@ async def of(connection: AsyncConnection, incident: str) -> list[dict[str, Any]]
 
 
 def _line(at: Any, outcome: DeliveryOutcome) -> dict[str, Any]:
-    where = f"{outcome.channel} {outcome.destination}"
+    where = outcome.channel if outcome.channel == outcome.destination else f"{outcome.channel} {outcome.destination}"
     text = f"First message delivered to {where}" if outcome.state == "sent" else f"Delivery to {where} failed"
     return {
         "seq": None,
