@@ -26,7 +26,7 @@ from services.runtime.db import Database
 from services.runtime.errors import ConfigError, Fault, StorageInUse
 from services.runtime.lifecycle import Dispatch, Part, WebServer, bind, running, signals, url_of
 from services.runtime.metrics import RuntimeMetrics, new_registry
-from services.runtime.web import Bounded, Operations, new_web
+from services.runtime.web import Bounded, Guarded, Operations, new_web
 
 log = structlog.get_logger(__name__)
 
@@ -167,7 +167,7 @@ def open_database(settings: Settings, service: str) -> Database:
 
 
 def assemble(settings: Settings, clock: Clock) -> Process:
-    """Everything wired and the address taken, nothing started; raises `ConfigError` and OSError."""
+    """Everything wired and the address taken, nothing started; raises `ConfigError` and `AddressTaken`."""
     settings.check()
     config = ConfigFile.open(settings.config_file)
     token, token_path = admin_token(settings.storage, settings.admin_token)
@@ -207,12 +207,12 @@ def _door(settings: Settings, parts: Sequence[Part], registry: CollectorRegistry
 
     operations = Operations(registry, readiness, reload_all, grants, [router for part in parts for router in part.routers])
     web = new_web(f"Tocsin {', '.join(settings.targets)}", operations)
-    door = Dispatch({prefix: hot for part in parts for prefix, hot in part.hot.items()}, Bounded(web))
+    door = Dispatch({prefix: hot for part in parts for prefix, hot in part.hot.items()}, Guarded(Bounded(web), grants))
     return door
 
 
 async def serve(settings: Settings, announce: Callable[[Process], None]) -> None:
-    """Run until SIGTERM or SIGINT. SIGHUP reloads. Raises `ConfigError`, `StorageInUse`, OSError when it cannot start."""
+    """Run until SIGTERM or SIGINT. SIGHUP reloads. Raises `ConfigError`, `StorageInUse`, `AddressTaken` when it cannot start."""
     stopped = asyncio.Event()
     with ExitStack() as stack:
         if not settings.kafka:

@@ -3,7 +3,6 @@
 # ruff: noqa: PLC0415  imported when it is used
 
 import json
-import socket
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -108,7 +107,7 @@ def run(settings: "Settings", level: Level, form: LogFormat) -> None:
     import uvloop
 
     from services.process import serve as serve_process
-    from services.runtime.errors import ConfigError, TocsinError
+    from services.runtime.errors import AddressTaken, ConfigError, TocsinError
     from services.runtime.logs import set_up
 
     set_up(level.value, form.value)
@@ -118,6 +117,8 @@ def run(settings: "Settings", level: Level, form: LogFormat) -> None:
             runner.run(serve_process(settings, announcer(form)))
     except ConfigError as error:
         fail("the configuration cannot be used", *map(str, error.faults))
+    except AddressTaken as error:
+        fail(error.detail, "Give another address by --web.listen-address.")
     except TocsinError as error:
         fail(error.detail)
     except OSError as error:
@@ -129,14 +130,6 @@ def _check(settings: "Settings") -> None:
     """What would otherwise fail deep inside, without words."""
     if settings.database and not settings.database.startswith(("postgresql://", "postgresql+asyncpg://")):
         fail("--database: expected an address like postgresql://user@host/tocsin")
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            where = f"{settings.host}:{settings.port}"
-            fail(f"cannot listen on {where}: {error.strerror}", "Give another address by --web.listen-address.")
 
 
 def announcer(form: LogFormat) -> Callable[["Process"], None]:

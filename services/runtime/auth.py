@@ -81,7 +81,11 @@ def admin_token(folder: Path, given: str | None) -> tuple[str, Path | None]:
     path = folder / "admin-token"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        draft = folder / f".admin-token-{os.getpid()}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(new_token() + "\n")
+            file.flush()
+            os.fsync(descriptor)
+        draft.rename(path)
     return path.read_text().strip(), path

@@ -9,7 +9,7 @@ import json
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from zlib import crc32
 from pydantic_core import from_json, to_json
 from sqlalchemy import ColumnElement, DateTime, Dialect, Text, any_, bindparam, event, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -84,7 +84,7 @@ class Database:
         With `serial` nobody else is in a serial transaction meanwhile, in any process.
         Raises `DatabaseUnavailable` for whatever may pass; the outcome of a failed commit is unknown.
         """
-        async with _transient_errors(), self._turn(), self._writer.begin() as connection:
+        async with _transient_errors(), self._turn(), _checked_out(self._writer) as connection, connection.begin():
             if serial and not self.sqlite:
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self._lock_key("serial")})
             yield connection
@@ -92,7 +92,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection for reading only; each statement sees the newest committed state."""
-        async with _transient_errors(), self._reader.connect() as connection:
+        async with _transient_errors(), _checked_out(self._reader) as connection:
             yield connection
 
     @asynccontextmanager
@@ -102,7 +102,7 @@ class Database:
             if self.sqlite:
                 yield
                 return
-            async with _transient_errors(), self._writer.begin() as connection:
+            async with _transient_errors(), _checked_out(self._writer) as connection, connection.begin():
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self._lock_key(name)})
                 yield
 
@@ -116,6 +116,26 @@ class Database:
 
     def _lock_key(self, name: str) -> int:
         return crc32(f"tocsin/{self.schema}/{name}".encode())
+
+
+@asynccontextmanager
+async def _checked_out(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection from the pool, given back whatever happens: who is cancelled while it is on its way waits for it."""
+    coming = asyncio.ensure_future(_connect(engine))
+    try:
+        connection = await asyncio.shield(coming)
+    except asyncio.CancelledError:
+        with suppress(SQLAlchemyError, OSError):
+            await (await coming).close()
+        raise
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _connect(engine: AsyncEngine) -> AsyncConnection:
+    return await engine.connect()
 
 
 def _async_url(url: str) -> str:

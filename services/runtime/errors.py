@@ -6,6 +6,7 @@ TocsinError
 │   └── DatabaseUnavailable
 ├── StaleBatch             another reader has already handled this batch
 ├── ConfigError            the configuration cannot be used; carries every place that is wrong
+├── AddressTaken           the address to listen on cannot be had
 └── StorageInUse           another process owns the storage folder
 """
 
@@ -34,6 +35,10 @@ class DatabaseUnavailable(Unavailable):
 
 class StaleBatch(TocsinError):
     """Another reader has already handled this batch."""
+
+
+class AddressTaken(TocsinError):
+    """The address to listen on cannot be had."""
 
 
 class StorageInUse(TocsinError):

@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import APIRouter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.runtime.errors import Unavailable
+from services.runtime.errors import AddressTaken, Unavailable
 from services.runtime.metrics import RuntimeMetrics
 from services.runtime.web import unavailable
 
@@ -119,15 +119,15 @@ async def _forever(name: str, loop: Loop, metrics: RuntimeMetrics) -> None:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket at this address (0 asks for a free port), not yet listening; raises OSError when it cannot be had."""
+    """A socket at this address (0 asks for a free port), not yet listening; raises `AddressTaken`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        raise AddressTaken(f"cannot listen on {host}:{port}: {error.strerror}") from None
     return listener
 
 

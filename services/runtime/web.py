@@ -79,6 +79,26 @@ class Bounded:
         await (refusal if too_large else self._application)(scope, receive, send)
 
 
+OPEN_PATHS = ("/-/healthy", "/-/ready", "/metrics", "/status", "/webhooks/")
+"""What answers without a token; webhooks check their sender's own signature or token."""
+
+
+class Guarded:
+    """Lets nobody without a known token further, whatever they ask for and however broken it is."""
+
+    def __init__(self, application: ASGIApp, grants: Grants) -> None:
+        self._application, self._grants = application, grants
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._choose(scope)(scope, receive, send)
+
+    def _choose(self, scope: Scope) -> ASGIApp:
+        if scope["type"] != "http" or scope["path"].startswith(OPEN_PATHS):
+            return self._application
+        known = identify(Headers(scope=scope).get("authorization"), self._grants())
+        return self._application if known else unauthorized().response()
+
+
 def require(grants: Grants, scope: str) -> Callable[[Request], Grant]:
     """A dependency that lets only tokens with the scope in and tells who is calling."""
 

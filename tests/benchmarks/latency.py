@@ -1,7 +1,7 @@
 """From sending a webhook that opens an incident to the call that Slack receives, idle and under 200 webhooks/s.
 
-Each probe opens an incident of its own; they are a second apart, since Slack takes one message per second and channel. The load is
-webhooks of one S4 alert each, which are decided and recorded.
+Each probe opens an incident of its own; they are a second apart, since Slack takes one message per second and channel.
+The load is webhooks of one S4 alert each, which are decided and recorded.
 """
 
 import asyncio

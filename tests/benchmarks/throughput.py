@@ -1,6 +1,7 @@
 """Durable webhooks per second on Kafka, against the no-op application under the same server, flags, payload and core.
 
-wrk posts webhooks of one alert over 64 connections for some seconds; the server has one core for itself, wrk and the broker share the other.
+wrk posts webhooks of one alert over 64 connections for some seconds; the server has one core for itself, wrk and the
+broker share the other.
 """
 
 import json

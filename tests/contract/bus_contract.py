@@ -66,8 +66,10 @@ class Reader:
     async def until(self, enough: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE):
             while not enough():
-                with suppress(BusUnavailable):
+                try:
                     await self.step()
+                except BusUnavailable:
+                    await asyncio.sleep(0.05)
 
     async def skip_to_end(self) -> None:
         """Pass over what other tests have left."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from aiokafka.structs import TopicPartition as KafkaPlace
 
 from schemas.topics import ALERTS, DEADLETTERS
 from services.runtime.bus.kafka import KafkaBus
-from services.runtime.bus.kafka_consumer import Pace
+from services.runtime.bus.kafka_consumer import KafkaSubscription, Pace
 from services.runtime.bus.port import Message, TopicPartition
 from services.runtime.clock import Clock
 from services.runtime.errors import BusUnavailable
@@ -30,11 +31,12 @@ from tests.support import kafka as kafka_support
 from tests.support.kafka import KafkaServer
 from tests.support.processes import free_port
 
-FAST = Pace(answer=2.0, session=6.0, heartbeat=0.2, drain=3.0, watch=0.2, stuck=3.0)
+FAST = Pace(answer=2.0, session=6.0, heartbeat=0.2, drain=3.0, watch=0.2, stuck=30.0)
+HASTY = replace(FAST, stuck=1.0)
 
 
-def a_bus(server: KafkaServer, publish_timeout: float = 5.0) -> KafkaBus:
-    return KafkaBus(server.address, Clock(), publish_timeout=publish_timeout, pace=FAST)
+def a_bus(server: KafkaServer, publish_timeout: float = 5.0, pace: Pace = FAST) -> KafkaBus:
+    return KafkaBus(server.address, Clock(), publish_timeout=publish_timeout, pace=pace)
 
 
 @asynccontextmanager
@@ -128,7 +130,7 @@ class TestFrozenBroker:
 
 
 async def test_fetch_says_that_the_broker_is_away_and_works_again(kafka: KafkaServer, brittle: KafkaServer) -> None:
-    bus = a_bus(brittle)
+    bus = a_bus(brittle, pace=HASTY)
     await bus.start()
     reader = Reader(bus, name(), {})
     await reader.skip_to_end()
@@ -137,13 +139,28 @@ async def test_fetch_says_that_the_broker_is_away_and_works_again(kafka: KafkaSe
         with pytest.raises(BusUnavailable):
             while True:
                 await reader.step()
-    # Longer away than `stuck`, so that the consumer is replaced meanwhile.
-    await asyncio.sleep(2 * FAST.stuck)
+    await asyncio.sleep(2 * HASTY.stuck)
     await asyncio.to_thread(brittle.restart)
-    await until_available(bus) if bus.available() else None
+    await until_available(bus)
     await bus.publish([Message(ALERTS, "k", b"after")])
     await reader.until(lambda: b"after" in reader.values())
     await reader.subscription.close()
+    await bus.stop()
+
+
+async def test_a_consumer_that_sticks_is_replaced(kafka: KafkaServer) -> None:
+    bus = a_bus(kafka, pace=HASTY)
+    await bus.start()
+    reader = Reader(bus, name(), {})
+    await reader.skip_to_end()
+    subscription = reader.subscription
+    assert isinstance(subscription, KafkaSubscription)
+    client: Any = subscription._consumer
+    client.pause(*client.assignment())  # behind our back
+    await bus.publish(alerts(3))
+    await reader.until(lambda: len(reader.seen) >= 3)
+    assert subscription._consumer is not client
+    await subscription.close()
     await bus.stop()
 
 

@@ -1,5 +1,6 @@
 """Child processes of the tests: free ports, start, wait until ready, kill; their output goes to a file in a temporary folder."""
 
+import atexit
 import os
 import pwd
 import signal
@@ -44,7 +45,7 @@ def unprivileged() -> str | None:
 
 
 class Child:
-    """One child process. It is killed at the latest with its parent's `stop`; nothing else is ever signalled."""
+    """One child process. It ends at the latest with this process; nothing else is ever signalled."""
 
     def __init__(
         self, command: Sequence[str], folder: Path, env: Mapping[str, str] | None = None, user: str | None = None
@@ -57,6 +58,7 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        atexit.register(self.kill9)
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
                 self._command,

@@ -32,6 +32,8 @@ from services.runtime.retry import Backoff
 log = structlog.get_logger(__name__)
 
 BATCH = 500
+QUICK_LOOK = 0.05
+"""Seconds; after trouble a look with nothing to read is good news, and should not take long."""
 POISON_LIMIT, POISON_WINDOW, POISON_REST = 100, 1000, 30.0
 
 
@@ -103,7 +105,7 @@ class Consumer:
         """One batch. Returns the cause when it failed."""
         try:
             await self._look_around(subscription)
-            records = await subscription.fetch(BATCH, timeout=1.0)
+            records = await subscription.fetch(BATCH, timeout=QUICK_LOOK if self.trouble else 1.0)
             if records:
                 await self._handle(subscription, records)
             self.trouble = None

@@ -1,7 +1,7 @@
 """Reading from Kafka as a member of a group: positions from the reader's database, a patient rebalance, a watchdog."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from aiokafka import TopicPartition as KafkaPlace
 from aiokafka.errors import ConsumerStoppedError
 
 from services.runtime.bus.cursor import Bounds, Cursor
-from services.runtime.bus.kafka_clients import GOODBYE, Client, Connection, end_consumer, new_consumer, within
+from services.runtime.bus.kafka_clients import GOODBYE, Admin, Client, Connection, end_consumer, new_consumer, within
 from services.runtime.bus.port import Positions, Record, Subscription, TopicPartition
 from services.runtime.errors import BusUnavailable
 
@@ -66,11 +66,11 @@ class KafkaSubscription(Subscription):
             raise BusUnavailable("the subscription is closed")
         if self._consumer is None:
             await self._connect()
-        if self._trouble is not None:
-            raise BusUnavailable(self._trouble)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        await self._wait_assigned(deadline)
+        await self._wait_until(deadline, lambda: bool(self._assigned) and self._trouble is None)
+        if self._trouble is not None:
+            raise BusUnavailable(self._trouble)
         await self._begin()
         records = await self._get(limit, max(0.0, deadline - loop.time()))
         if records:
@@ -101,11 +101,11 @@ class KafkaSubscription(Subscription):
         consumer.subscribe(self._topics, listener=_Listener(self, consumer))
         self._watcher = self._watcher or asyncio.create_task(self._watch(), name="bus-watch")
 
-    async def _wait_assigned(self, deadline: float) -> None:
+    async def _wait_until(self, deadline: float, ready: Callable[[], bool]) -> None:
         # aiokafka's getmany does not keep its timeout while there is no assignment.
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
-                while not self._assigned:
+                while not ready():
                     self._changed.clear()
                     await self._changed.wait()
 
@@ -266,12 +266,21 @@ class KafkaSubscription(Subscription):
         now = asyncio.get_running_loop().time()
         self._trouble = reason
         self._ill_since = self._ill_since or now
-        if now - self._ill_since > self._pace.stuck:
+        # While the brokers are away a new client is no better, and would find the old one still counted as a member.
+        if now - self._ill_since > self._pace.stuck and await self._brokers_answer():
             await self._replace("it does not reach the brokers")
+
+    async def _brokers_answer(self) -> bool:
+        try:
+            async with Admin(self._connection, self._pace.answer):
+                return True
+        except BusUnavailable:
+            return False
 
     async def _look(self) -> None:
         lag = await self.lag()
         self._trouble = self._ill_since = None
+        self._changed.set()
         await self._commit()
         reason = self._stuck(lag)
         if reason is not None:
