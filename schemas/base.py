@@ -13,7 +13,10 @@ class Contract(BaseModel):
 
 
 def _utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("expected a moment between the years 1 and 9999 in UTC") from None
 
 
 Instant = Annotated[datetime, AfterValidator(_utc)]

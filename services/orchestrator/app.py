@@ -1,5 +1,7 @@
 """The orchestrator's composition root."""
 
+from contextlib import suppress
+
 from prometheus_client import CollectorRegistry
 
 from schemas import topics
@@ -18,6 +20,8 @@ from services.runtime.bus.consume import Consumer
 from services.runtime.bus.port import Bus
 from services.runtime.clock import Clock
 from services.runtime.db import Database
+from services.runtime.errors import Unavailable
+from services.runtime.finish import finish
 from services.runtime.lifecycle import Part
 from services.runtime.metrics import RuntimeMetrics
 from services.runtime.migrate import migrate
@@ -72,12 +76,16 @@ def build(
     async def start() -> None:
         await migrate(database, "services.orchestrator.store.migrations")
 
+    async def look() -> None:
+        async with database.read() as connection:
+            counts = await incidents.open_by_severity(connection)
+        for severity in Severity:
+            counted.open_incidents.labels(severity).set(counts.get(severity, 0))
+
     async def gauges() -> None:
         while True:
-            async with database.read() as connection:
-                counts = await incidents.open_by_severity(connection)
-            for severity in Severity:
-                counted.open_incidents.labels(severity).set(counts.get(severity, 0))
+            with suppress(Unavailable):  # the consumer says so; the gauge keeps what was last known
+                await finish(look())
             await clock.sleep(GAUGE_INTERVAL)
 
     def readiness() -> list[str]:

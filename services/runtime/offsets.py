@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import structlog
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.runtime.bus.port import Positions, Record, TopicPartition
 from services.runtime.db import Database
 from services.runtime.errors import StaleBatch
+
+log = structlog.get_logger(__name__)
 
 
 def offsets_table(metadata: MetaData) -> Table:
@@ -31,7 +34,8 @@ class Offsets:
     async def advance(self, connection: AsyncConnection, records: Sequence[Record]) -> None:
         """Move each partition past the batch, in the batch's transaction.
 
-        Raises `StaleBatch` when somebody has been there before: a record below what is stored was already handled.
+        Raises `StaleBatch` when somebody has been there before. A hole before the batch (records that the log's retention took)
+        is passed and logged.
         """
         spans: dict[TopicPartition, tuple[int, int]] = {}
         for record in records:
@@ -43,12 +47,19 @@ class Offsets:
     async def _advance_one(self, connection: AsyncConnection, place: TopicPartition, first: int, after: int) -> None:
         columns = self._table.c
         mine = (columns.topic == place.topic) & (columns.partition == place.partition)
-        moved = await connection.execute(update(self._table).where(mine & (columns.next <= first)).values(next=after))
-        if moved.rowcount:
+        expected = mine & (columns.next == first)
+        if (await connection.execute(update(self._table).where(expected).values(next=after))).rowcount:
             return
-        known = await connection.execute(select(columns.next).where(mine))
-        if known.first() is not None:
+        known = (await connection.execute(select(columns.next).where(mine))).scalar_one_or_none()
+        if known is None:
+            await self._begin(connection, place, after)
+            return
+        if known > first:
             raise StaleBatch
+        log.warning("records_missing", topic=place.topic, partition=place.partition, expected=known, found=first)
+        await connection.execute(update(self._table).where(mine & (columns.next == known)).values(next=after))
+
+    async def _begin(self, connection: AsyncConnection, place: TopicPartition, after: int) -> None:
         try:
             await connection.execute(insert(self._table).values(topic=place.topic, partition=place.partition, next=after))
         except IntegrityError:

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.runtime.bus.port import Bus, Message
 from services.runtime.db import Database
 from services.runtime.errors import Unavailable
+from services.runtime.finish import finish
 from services.runtime.metrics import RuntimeMetrics
 from services.runtime.wake import Waker
 
@@ -62,7 +63,7 @@ class Outbox:
         """Publish until cancelled."""
         while True:
             try:
-                while await self.publish_round():
+                while await finish(self.publish_round()):
                     pass
             except Unavailable as error:
                 self.metrics.outbox_failures.labels(self.service).inc()

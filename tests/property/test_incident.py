@@ -15,7 +15,13 @@ from services.orchestrator.domain.incident import Context, Refusal, decide
 from services.orchestrator.domain.transitions import Step
 from tests.builders import ANN, NOW
 
-severities, texts = st.sampled_from(Severity), st.text(min_size=1, max_size=50)
+severities = st.sampled_from(Severity)
+texts = st.one_of(st.text(min_size=1, max_size=50), st.just("漢" * 200))
+long_texts = st.one_of(texts, st.just("漢" * 4000))
+many_services = tuple("漢" * 49 + str(number) for number in range(10))
+links = st.dictionaries(
+    st.sampled_from(["runbook", "dashboard"]), st.sampled_from(["https://a.example", "https://b.example/" + "x" * 780])
+)
 gating = st.integers(0, 3)
 commands = st.one_of(
     st.builds(ask.Open, id=st.just("INC-1"), uuid=st.just("u"), title=texts, severity=severities, state=st.sampled_from(
@@ -26,8 +32,8 @@ commands = st.one_of(
             count=st.integers(max(1, g), 5),
             gating=st.just(g),
             severity=severities if g == 0 else st.sampled_from([Severity.S1, Severity.S2]),
-            services=st.just(("web",)),
-            links=st.dictionaries(st.sampled_from(["runbook", "dashboard"]), st.sampled_from(["https://a.example", "https://b.example"])),
+            services=st.sampled_from([("web",), many_services]),
+            links=links,
             examples=st.just(()),
         )
     ),
@@ -35,7 +41,7 @@ commands = st.one_of(
     st.builds(ask.SetSeverity, severity=severities, pin=st.booleans()),
     st.just(ask.Unpin()),
     st.builds(ask.SetPublicState, state=st.sampled_from(PublicState)),
-    st.builds(ask.PostUpdate, text=texts, next_in=st.one_of(st.none(), st.just(timedelta(minutes=10)))),
+    st.builds(ask.PostUpdate, text=long_texts, next_in=st.sampled_from([None, timedelta(minutes=10)])),
     st.builds(ask.AddNote, text=texts),
     st.just(ask.ProposeMitigation()),
     st.builds(ask.Move, step=st.sampled_from(Step)),
@@ -52,7 +58,7 @@ def _run(sequence: list[ask.Command]) -> tuple[Incident | None, list[IncidentEve
             assert outcome.detail
             continue
         before = incident
-        incident, happened = record("INC-1", incident, outcome, actor=ANN, reason="why", now=now)
+        incident, happened = record("INC-1", incident, outcome, actor=ANN, reason="because 漢" * 300, now=now)
         events += happened
         if not isinstance(command, ask.SetSeverity) and before and incident:
             assert not before.severity.outranks(incident.severity), "only a person lowers a severity"
@@ -77,7 +83,7 @@ def test_every_event_survives_the_wire_and_stays_small(sequence: list[ask.Comman
     for event in events:
         wire = encode(event.type, event, id="x", source="test", subject="INC-1")
         assert decode(wire)[1] == event
-        assert len(event.incident.model_dump_json()) <= 16 * 1024
+        assert len(event.incident.model_dump_json().encode()) <= 16 * 1024
 
 
 @given(st.lists(commands, max_size=30))

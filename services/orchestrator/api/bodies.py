@@ -1,20 +1,24 @@
 """What requests carry. Unknown keys are errors: a misspelt `pin` must not be a silent guess."""
 
+import re
 from datetime import timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from schemas.incidents import MAX_SERVICES, MAX_TEXT, MAX_TITLE
+from schemas.incidents import MAX_SERVICE, MAX_SERVICES, MAX_TEXT, MAX_TITLE
 from schemas.vocabulary import PublicState, Severity
 from services.orchestrator.domain.policy import one_line
 from services.runtime.yamlfile import parse_duration
+
+_CONTROL = re.compile(r"[\x01-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters other than tab and line feed: nobody means them, and a terminal would obey them."""
 
 
 def _clean(text: str) -> str:
     if "\x00" in text:
         raise ValueError("expected text without NUL characters")
-    return text
+    return _CONTROL.sub(" ", text)
 
 
 def _single(text: str) -> str:
@@ -36,7 +40,10 @@ Title = Annotated[
     AfterValidator(_single),
 ]
 Word = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_clean), AfterValidator(_single)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_SERVICE),
+    AfterValidator(_clean),
+    AfterValidator(_single),
 ]
 AnySeverity = Annotated[Severity, BeforeValidator(_severity)]
 NextIn = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timedelta(0), le=timedelta(days=7))]

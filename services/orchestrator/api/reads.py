@@ -63,7 +63,7 @@ def routes(views: Views, grants: Grants) -> APIRouter:
 
     @router.get("/alerts/{fingerprint}/explain")
     async def explain(fingerprint: str) -> dict[str, Any]:
-        found = await views.explain(fingerprint)
+        found = await views.explain(fingerprint) if fingerprint.isprintable() else None
         if found is None:
             raise Problem(404, "not_found", f"Nothing has been decided about the alert {fingerprint[:100]!r}.")
         return found

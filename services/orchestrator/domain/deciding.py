@@ -11,7 +11,19 @@ from typing import Any
 
 from schemas.alerts import AlertReceived
 from schemas.ids import digest, incident_id
-from schemas.incidents import MAX_EXAMPLES, MAX_LINKS, MAX_TEXT, MAX_TITLE, MAX_URL, Actor, AlertExample, Incident, IncidentEvent
+from schemas.incidents import (
+    MAX_EXAMPLES,
+    MAX_LINKS,
+    MAX_SERVICE,
+    MAX_SERVICES,
+    MAX_TEXT,
+    MAX_TITLE,
+    MAX_URL,
+    Actor,
+    AlertExample,
+    Incident,
+    IncidentEvent,
+)
 from schemas.vocabulary import Action, ActorKind, IncidentState, worst
 from services.orchestrator.domain import commands as ask
 from services.orchestrator.domain.evolve import merged_links
@@ -183,7 +195,7 @@ class Batch:
             uuid=digest("incident", name, firing.fingerprint, firing.starts_at.isoformat()),
             title=_title(firing),
             severity=firing.severity,
-            services=(one_line(service, 100),) if service else (),
+            services=(one_line(service, MAX_SERVICE),) if service else (),
             environment=one_line(environment_of(firing.labels) or "", 100) or None,
             correlation_key=key,
             first=_attach([firing]),
@@ -253,7 +265,7 @@ def _attach(firings: Sequence[Firing]) -> ask.Attach:
 
 def _services(firings: Iterable[Firing]) -> tuple[str, ...]:
     names = dict.fromkeys(service_of(firing.labels) for firing in firings)
-    return tuple(one_line(name, 100) for name in names if name)
+    return tuple(one_line(name, MAX_SERVICE) for name in names if name)[:MAX_SERVICES]
 
 
 _LINKS = {"runbook": ("runbook_url", "runbook"), "dashboard": ("dashboard_url", "dashboard")}
@@ -278,7 +290,7 @@ def _links_of(firing: Firing) -> dict[str, str]:
 
 def _is_link(url: str) -> bool:
     """Whether it is a web address that can be shown: http or https, printable, no spaces, not overlong."""
-    return url.startswith(("http://", "https://")) and len(url) <= MAX_URL and url.isprintable() and " " not in url
+    return url.startswith(("http://", "https://")) and len(url.encode()) <= MAX_URL and url.isprintable() and " " not in url
 
 
 def _examples(firings: Sequence[Firing]) -> tuple[AlertExample, ...]:

@@ -32,6 +32,9 @@ from schemas.incidents import (
 )
 from schemas.vocabulary import IncidentState, worst
 
+SNAPSHOT_REASON, SNAPSHOT_UPDATE = 500, 1000
+"""Characters of the two longest texts that the snapshot repeats; their events hold them whole."""
+
 
 @dataclass(frozen=True)
 class Happening:
@@ -72,7 +75,7 @@ def _opened(change: Opened, happening: Happening) -> Incident:
         drill=change.drill,
         opened_at=happening.at,
         opened_by=happening.actor,
-        reason=happening.reason,
+        reason=happening.reason[:SNAPSHOT_REASON],
     )
     return incident.model_copy(update=_attached(incident, change.first, happening)) if change.first else incident
 
@@ -109,7 +112,7 @@ def _severity(incident: Incident, change: SeverityChanged, _: Happening) -> Upda
 
 
 def _update(_incident: Incident, change: UpdatePosted, happening: Happening) -> Updates:
-    said = Update(text=change.text, at=happening.at, by=happening.actor.name)
+    said = Update(text=change.text[:SNAPSHOT_UPDATE], at=happening.at, by=happening.actor.name)
     return {"last_update": said, "next_update_due": change.next_due}
 
 
@@ -117,8 +120,10 @@ def _proposed(_incident: Incident, _change: MitigationProposed, happening: Happe
     return {"proposal": Proposal(state=IncidentState.MITIGATED, at=happening.at, reason=happening.reason)}
 
 
-def _reopened(_incident: Incident, _change: Reopened, _happening: Happening) -> Updates:
-    return {"state": IncidentState.ACTIVE, "mitigated_at": None, "resolved_at": None, "proposal": None}
+def _reopened(incident: Incident, _change: Reopened, happening: Happening) -> Updates:
+    """Somebody says that it is not over: the quiet period, if there was one, begins anew."""
+    quiet = happening.at if incident.quiet_since else None
+    return {"state": IncidentState.ACTIVE, "mitigated_at": None, "resolved_at": None, "proposal": None, "quiet_since": quiet}
 
 
 def _ended(state: IncidentState, moment: str | None) -> Fold:

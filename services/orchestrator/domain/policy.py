@@ -1,12 +1,17 @@
 """The rules in force, as a value: what an alert's labels mean."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 
+from schemas.ids import digest
 from schemas.vocabulary import Severity
+
+MAX_KEY = 1000
+"""Bytes; PostgreSQL indexes at most 2,704."""
 
 _ALWAYS_KNOWN = {severity.value.lower(): severity for severity in Severity}
 _FALLBACKS = {"service": ("service", "job", "alertname"), "env": ("env", "environment", "cluster")}
@@ -39,8 +44,21 @@ class Policy:
         return {name.lower(): severity for name, severity in self.severity_map.items()} | _ALWAYS_KNOWN
 
     def correlation_key(self, labels: Mapping[str, str]) -> str:
-        """`service=web,env=gprd`: alerts with equal keys belong together. A missing label counts as empty."""
-        return ",".join([f"{name}={label_or_fallback(labels, name) or ''}" for name in self.correlation])
+        """`service=web,env=gprd`: alerts with equal keys belong together. A missing label counts as empty.
+
+        Values that could be mistaken for two are quoted; a key too long for an index is cut and ends with its digest.
+        """
+        return _key(self.correlation, tuple([label_or_fallback(labels, name) or "" for name in self.correlation]))
+
+
+@lru_cache(maxsize=4096)
+def _key(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+    key = ",".join(f"{name}={_quoted(value)}" for name, value in zip(names, values, strict=True))
+    return key if len(key.encode()) <= MAX_KEY else f"{key.encode()[: MAX_KEY // 2].decode(errors='ignore')}…{digest(key)}"
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False) if any(sign in value for sign in ',="') else value
 
 
 def label_or_fallback(labels: Mapping[str, str], name: str) -> str | None:

@@ -99,4 +99,5 @@ answers = Table(
     Column("status", Integer, nullable=False),
     Column("incident", Text, nullable=False),
     Column("at", UtcDateTime, nullable=False),
+    Index("answers_age", "at"),
 )

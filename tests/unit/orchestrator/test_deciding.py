@@ -199,3 +199,14 @@ def test_hostile_text_becomes_one_printable_line(desk: Desk) -> None:
     assert incident.title.isprintable()
     assert len(incident.title) == 200
     assert incident.links == {}
+
+
+def test_reopening_by_hand_begins_a_new_quiet_period(desk: Desk) -> None:
+    desk.take(an_alert())
+    desk.take(resolved(an_alert(), NOW + minutes(1)), now=NOW + minutes(1))
+    desk.order("INC-1", ask.Move(Step.RESOLVE), NOW + minutes(20))
+    desk.order("INC-1", ask.Move(Step.REOPEN), NOW + minutes(30))
+    desk.order("INC-1", ask.ProposeMitigation(), NOW + minutes(34))
+    assert desk.incidents["INC-1"].proposal is None
+    desk.order("INC-1", ask.ProposeMitigation(), NOW + minutes(35))
+    assert desk.incidents["INC-1"].proposal is not None

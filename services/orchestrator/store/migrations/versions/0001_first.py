@@ -139,3 +139,4 @@ def _beside() -> None:
         sa.Column("incident", sa.Text, nullable=False),
         sa.Column("at", UtcDateTime, nullable=False),
     )
+    op.create_index("answers_age", "answers", ["at"])
