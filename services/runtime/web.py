@@ -49,8 +49,8 @@ class Problem(Exception):
 
 
 def unauthorized() -> Problem:
-    """No token, or one that nobody knows."""
-    headers = {"WWW-Authenticate": 'Basic realm="tocsin", Bearer'}
+    """No token, or one that nobody knows. Browsers ask for a password only when Basic is the one challenge of the header."""
+    headers = {"WWW-Authenticate": 'Basic realm="tocsin", charset="UTF-8"'}
     return Problem(
         401, "unauthorized", "A token is needed: Authorization: Bearer … (or Basic, with it as password).", headers=headers
     )

@@ -56,7 +56,7 @@ async def test_no_known_token_is_401_before_the_body_is_read(header: str) -> Non
     sent = await call(a_memory_house(), never, headers=[(b"authorization", header.encode("latin-1"))])
 
     assert sent[0]["status"] == 401
-    assert (b"www-authenticate", b'Basic realm="tocsin", Bearer') in sent[0]["headers"]
+    assert (b"www-authenticate", b'Basic realm="tocsin", charset="UTF-8"') in sent[0]["headers"]
     assert (b"content-type", b"application/problem+json") in sent[0]["headers"]
     assert json.loads(sent[1]["body"])["code"] == "unauthorized"
 
