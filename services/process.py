@@ -74,6 +74,10 @@ class Process:
     token_path: Path | None
     admin_token: str = field(repr=False)
 
+    def close(self) -> None:
+        """Give the address back, of a process that does not run (any more)."""
+        self.web.close()
+
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
         """Listen, start everything, and at the end give everything back: first no new requests, then no more work."""
@@ -85,6 +89,7 @@ class Process:
                 await self.web.stop()
         finally:
             await self.web.stop()
+            self.close()
 
 
 class _Reload:

@@ -4,20 +4,18 @@ import asyncio
 import base64
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from schemas.alerts import MAX_MESSAGE, AlertReceived
 from schemas.catalogue import encode
-from schemas.deadletters import DeadLetter
 from schemas.ids import digest
-from schemas.topics import ALERTS, DEADLETTERS
+from schemas.topics import ALERTS
 from services.ingest.domain.bounds import Fault, Unfit
 from services.runtime.bus.port import Bus, Message
 from services.runtime.clock import Clock
+from services.runtime.deadletters import Place, dead_letter
 
-MAX_DEAD_LETTER = 128 * 1024
-"""Bytes of a rejected alert that are kept."""
 ON_LOOP = 256 * 1024
 """Bytes of a body up to which it is read at once; a larger one would hold up all others and is read in a thread."""
 
@@ -103,21 +101,19 @@ def _prepare(source: Source, body: bytes, now: datetime) -> tuple[Receipt, list[
 
 def _dead_letter(source: Source, rejected: Rejected, now: datetime) -> Message:
     origin = source.path.lstrip("/")
-    kept = rejected.raw[:MAX_DEAD_LETTER]
-    letter = DeadLetter(
-        origin=origin,
+    return dead_letter(
+        Place(origin),
+        rejected.raw,
+        id=digest("rejected", origin, base64.b64encode(rejected.raw).decode()),
         reason="rejected",
-        detail=_detail(rejected.fault, len(kept), len(rejected.raw)),
-        body=base64.b64encode(kept).decode(),
+        detail=_detail(rejected.fault),
         refused_by="ingest",
+        source=f"ingest/{source.name}",
+        subject=origin,
         at=now,
     )
-    name = digest("rejected", origin, base64.b64encode(rejected.raw).decode())
-    value = encode(DeadLetter.TYPE, letter, id=name, source=f"ingest/{source.name}", subject=origin)
-    return Message(DEADLETTERS, origin, value)
 
 
-def _detail(fault: Fault, kept: int, whole: int) -> str:
-    fault = replace(fault, pointer=fault.pointer[:1000], message=fault.message[:1000])
-    text = f"{fault.pointer}: {fault.message}" + (f"; expected {fault.expected}" if fault.expected else "")
-    return text if kept == whole else f"{text} (the body is cut: {kept:,} of {whole:,} bytes are kept)"
+def _detail(fault: Fault) -> str:
+    text = f"{fault.pointer[:1000]}: {fault.message[:1000]}"
+    return f"{text}; expected {fault.expected}" if fault.expected else text

@@ -15,6 +15,7 @@ from services.notifier.metrics import NotifierMetrics
 from services.notifier.store.board import BoardStore
 from services.notifier.store.deliveries import QUEUE, SERVICE, DeliveryStore
 from services.notifier.store.desk import DeliveryDesk
+from services.notifier.store.retention import Retention
 from services.notifier.store.tables import OFFSETS, OUTBOX, WORK
 from services.runtime.auth import Grants
 from services.runtime.bus.consume import Consumer
@@ -30,6 +31,8 @@ from services.runtime.work import Work, Worker
 
 WIDTH = 16
 """Deliveries made at a time."""
+TEND = 5.0
+"""Seconds between two looks at the channels when nothing is to be sent."""
 
 
 def build(
@@ -49,22 +52,28 @@ def build(
     counts = NotifierMetrics(registry, (spec.name for spec in CHANNELS))
     outbox, work = Outbox(SERVICE, OUTBOX, database, bus, metrics), Work(WORK)
     store, board = DeliveryStore(database, work, outbox), BoardStore(database, clock)
-    directory = Directory(config, Means(board, base_url.rstrip("/"), slack_token))
+    directory = Directory(config, Means(board, base_url.rstrip("/"), slack_token), clock, counts)
     worker = Worker(
         service=SERVICE, queue=QUEUE, work=work, database=database, clock=clock, metrics=metrics, width=WIDTH,
-        do=Deliver(store, directory, LIMITS, clock, counts),
+        begin=Deliver(store, directory, LIMITS, clock, counts).begin,
     )  # fmt: skip
     consumer = Consumer(
         service=SERVICE, bus=bus, database=database, offsets=Offsets(OFFSETS), topics=(topics.INCIDENTS,), serial=False,
         handler=PlanBatch(store, directory.destinations, clock, counts, worker.wake), clock=clock, metrics=metrics,
     )  # fmt: skip
-    life = _Life(database, directory, consumer)
+    life, retention = _Life(database, directory, consumer, clock), Retention(database, clock)
     desk = DeliveryDesk(database, work)
     return Part(
         name=SERVICE,
         start=life.start,
         stop=life.stop,
-        loops={"consumer": consumer.run, "outbox": outbox.run, "deliveries": worker.run},
+        loops={
+            "consumer": consumer.run,
+            "outbox": outbox.run,
+            "deliveries": worker.run,
+            "channels": life.tend,
+            "retention": retention.run,
+        },  # fmt: skip
         routers=(delivery_routes(desk, grants, clock, worker), board_routes(board, grants, clock, base_url.rstrip("/"))),
         readiness=life.readiness,
     )
@@ -75,6 +84,7 @@ class _Life:
     database: Database
     directory: Directory
     consumer: Consumer
+    clock: Clock
 
     async def start(self) -> None:
         await migrate(self.database, "services.notifier.store.migrations")
@@ -83,6 +93,11 @@ class _Life:
     async def stop(self) -> None:
         await self.directory.close()
         await self.database.stop()
+
+    async def tend(self) -> None:
+        while True:
+            await self.directory.tend()
+            await self.clock.sleep(TEND)
 
     def readiness(self) -> list[str]:
         missing = [f"notifier: {self.consumer.trouble}"] if self.consumer.trouble else []

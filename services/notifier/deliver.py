@@ -1,30 +1,32 @@
 """Makes deliveries: one piece of work after another, each tried, recorded, and tried again when that can help."""
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifier.domain.delivery import State
 from services.notifier.domain.outcome import Failed, after
 from services.notifier.domain.rate import Pace
 from services.notifier.metrics import NotifierMetrics
-from services.notifier.ports import Address, Channel, ChannelError, Channels, Gone, Job, Limits, Outcomes, Trouble
+from services.notifier.ports import Address, Begun, Channel, ChannelError, Channels, Gone, Job, Limits, Outcomes, Thread, Trouble
+from services.notifier.say import LONGEST_TRY, Speaker, within
 from services.runtime.clock import Clock
-from services.runtime.work import Claimed
+from services.runtime.work import Claimed, Step
 
 log = structlog.get_logger(__name__)
 
-LONGEST_TRY = 45.0
-"""Seconds that a try may take, so that it ends before its lease does."""
+LOOK_AGAIN = timedelta(seconds=3)
+"""Between two looks whether a channel can be used by now."""
 
 
 @dataclass
 class Deliver:
-    """The `Do` of the worker. What the database raises is left to the worker's own retry."""
+    """`begin` is that of the worker. What the database raises is left to the worker's own retry."""
 
     outcomes: Outcomes
     channels: Channels
@@ -34,52 +36,76 @@ class Deliver:
     pace: Pace = field(default_factory=Pace)
     dice: Random = field(default_factory=Random)
 
-    async def __call__(self, claimed: Claimed) -> None:
-        job = await self.outcomes.load(claimed.payload["delivery"])
-        if job is None or job.delivery.state.final:
-            await self.outcomes.drop(claimed)
-            return
-        channel = await self.channels.get(job.delivery.place.channel)
-        if channel is None:
-            await self._give_up(claimed, job, "the channel is no longer configured", doubt=job.in_doubt)
-        elif not await self._must_wait(claimed, job):
-            await self._try(claimed, job, channel)
+    def __post_init__(self) -> None:
+        self._speaker = Speaker(self.clock, self.metrics)
 
-    async def _must_wait(self, claimed: Claimed, job: Job) -> bool:
-        now, place = self.clock.now(), job.delivery.place
+    async def begin(self, connection: AsyncConnection, pieces: Sequence[Claimed]) -> list[tuple[Claimed, Step]]:
+        """Whatever can be known and noted before the first byte leaves, in the one transaction that claims the work."""
+        now, todo = self.clock.now(), list[tuple[Claimed, Step]]()
+        tries: list[tuple[Claimed, Channel, Job]] = []
+        for piece, job in await self.outcomes.load(connection, pieces):
+            if isinstance(job, ValueError):
+                todo.append((piece, partial(_raise, job)))
+                continue
+            channel = self.channels.get(job.delivery.place.channel)
+            if isinstance(channel, Channel):
+                if not await self._must_wait(connection, piece, job, now):
+                    tries.append((piece, channel, job))
+            elif channel is not None and now < job.delivery.give_up_at:
+                await self.outcomes.hold(connection, piece, job, now + LOOK_AGAIN, channel)
+            else:
+                reason = f"gave up: {channel}" if channel else "the channel is no longer configured"
+                todo.append((piece, partial(self._give_up, piece, job, reason, doubt=job.in_doubt)))
+        begun = await self.outcomes.begin(connection, [job for _, _, job in tries], now)
+        steps = [partial(self._try, piece, channel, each) for (piece, channel, _), each in zip(tries, begun, strict=True)]
+        return todo + [(piece, step) for (piece, _, _), step in zip(tries, steps, strict=True)]
+
+    async def _must_wait(self, connection: AsyncConnection, claimed: Claimed, job: Job, now: datetime) -> bool:
+        place = job.delivery.place
         slot = self.pace.slot(place, self.limits.get(place.channel), claimed.key, job.call, now)
         if slot <= now:
             return False
-        await self.outcomes.wait(claimed, slot, "waits for its turn at the destination")
+        await self.outcomes.wait(connection, claimed, slot, "waits for its turn at the destination")
         return True
 
-    async def _try(self, claimed: Claimed, planned: Job, channel: Channel) -> None:
-        begun = await self.outcomes.begin(planned, self.clock.now())
-        if begun is None:
-            log.warning("delivery_taken_over", delivery=planned.delivery.id)
-            return
-        job, superseded = begun
-        self._ended(job, State.SUPERSEDED, superseded)
+    async def _try(self, claimed: Claimed, channel: Channel, begun: Begun) -> None:
+        job, lost = begun.job, begun.job.root is not None
+        self._ended(job, State.SUPERSEDED, begun.superseded)
         try:
-            address = await _send(channel, job, look_first=planned.in_doubt)
+            async with within(LONGEST_TRY):
+                if job.root is not None:
+                    job = await self._restore(channel, job)
+                address, note = await self._speaker.say(channel, job, look_first=begun.look_first)
         except Gone as error:
-            await self._gone(claimed, job, error)
+            await self._gone(claimed, job, error, again=not lost)
         except ChannelError as error:
             await self._failed(claimed, job, error)
         else:
-            await self._sent(claimed, job, address)
+            await self._sent(claimed, job, address, note)
 
-    async def _sent(self, claimed: Claimed, job: Job, address: Address) -> None:
+    async def _restore(self, channel: Channel, job: Job) -> Job:
+        """The thread was lost: its first message is said again, or found, so that the reply stands below it."""
+        try:
+            address = await self._speaker.say_root(channel, job)
+        except ChannelError as error:
+            if error.retry:
+                raise
+            # Slack will never show it; the reply itself may still be shown.
+            return job
+        await self.outcomes.rooted(job, address)
+        return Job(job.delivery, Thread(address), job.overtakes)
+
+    async def _sent(self, claimed: Claimed, job: Job, address: Address, note: str | None) -> None:
         now, channel = self.clock.now(), job.delivery.place.channel
-        if not await self.outcomes.sent(claimed, job, address, now):
+        if not await self.outcomes.sent(claimed, job, address, now, note):
             return
         self._ended(job, State.SENT)
         if job.delivery.caused_at is not None:
             self.metrics.seconds.labels(channel).observe(max(0.0, (now - job.delivery.caused_at).total_seconds()))
 
-    async def _gone(self, claimed: Claimed, job: Job, error: Gone) -> None:
-        """Without an address there was nothing that could be gone: then it is a failure like any other."""
-        if job.thread.address is None:
+    async def _gone(self, claimed: Claimed, job: Job, error: Gone, *, again: bool) -> None:
+        """What has no address could not be gone, nor should it be what was there a moment ago: a failure like any other."""
+        if job.thread.address is None or not again:
             await self._failed(claimed, job, error)
             return
         self.metrics.attempts_failed.labels(job.delivery.place.channel, error.trouble).inc()
@@ -122,44 +148,5 @@ class Deliver:
             self.metrics.ended(job.delivery.place.channel, job.delivery.kind, state, count)
 
 
-async def _send(channel: Channel, job: Job, *, look_first: bool) -> Address:
-    """Raises `ChannelError`, within `LONGEST_TRY` seconds."""
-    try:
-        async with asyncio.timeout(LONGEST_TRY):
-            return await _say(channel, job, look_first=look_first)
-    except TimeoutError:
-        raise ChannelError(Trouble.TIMEOUT, "the channel did not answer in time", retry=True, happened=None) from None
-
-
-async def _say(channel: Channel, job: Job, *, look_first: bool) -> Address:
-    delivery, address = job.delivery, job.thread.address
-    if job.is_summary and address is not None:
-        return await channel.edit(address, delivery.content, delivery=delivery.id)
-    found = await _recover(channel, job) if look_first else None
-    if found is not None:
-        return found
-    return await channel.post(delivery.place.destination, delivery.content, delivery=job.marker, thread=address)
-
-
-async def _recover(channel: Channel, job: Job) -> Address | None:
-    """The message of an earlier try, if there is one, saying what it should say now.
-
-    Where looking cannot work at all None is returned: a message said twice is better than one never said.
-    """
-    delivery = job.delivery
-    try:
-        found = await channel.find(delivery.place.destination, delivery=job.marker, since=job.since, thread=job.thread.address)
-        if found is not None and job.marker != delivery.id:
-            # The mark stays, so that the message is found again should nobody learn of this edit.
-            found = await channel.edit(found, delivery.content, delivery=job.marker)
-    except Gone:
-        if job.is_summary:
-            return None
-        raise
-    except ChannelError as error:
-        if not error.retry:
-            return None
-        # Whatever became of this call, what the earlier try left is still not known.
-        error.happened = None
-        raise
-    return found
+async def _raise(error: Exception) -> None:
+    raise error

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from services.notifier.domain.delivery import FINAL, State
 from services.notifier.domain.trouble import Trouble
@@ -28,6 +28,9 @@ class NotifierMetrics:
             buckets=_BUCKETS,
             registry=registry,
         )
+        self._ready = Gauge(
+            "tocsin_channel_ready", "1 when a configured channel can be used, else 0.", ["channel"], registry=registry
+        )
         for channel in channels:
             self._declare(channel)
 
@@ -38,6 +41,13 @@ class NotifierMetrics:
         for kind in KINDS:
             for state in FINAL:
                 self.deliveries.labels(channel, kind, state)
+
+    def channel_ready(self, channel: str, ready: bool | None) -> None:
+        """None when it is not configured: then there is nothing to be ready, and nothing is shown."""
+        if ready is not None:
+            self._ready.labels(channel).set(ready)
+        else:
+            self._ready.remove_by_labels({"channel": channel})
 
     def ended(self, channel: str, kind: str, state: State, count: int = 1) -> None:
         self.deliveries.labels(channel, kind, state).inc(count)

@@ -12,12 +12,12 @@ from services.notifier.domain.content import Content
 from services.notifier.domain.delivery import Delivery, State
 from services.notifier.domain.plan import Planned
 from services.notifier.domain.rate import Call, Limits
-from services.notifier.domain.trouble import ChannelError, Gone, Trouble
+from services.notifier.domain.trouble import ChannelError, Gone, NotAllowed, Trouble
 from services.runtime.work import Claimed
 
 __all__ = [
-    "Address", "Board", "Channel", "ChannelError", "Channels", "Claimed", "Desk", "Gone", "Job", "Limits", "Outcomes", "Plans",
-    "Posted", "Thread", "Trouble",
+    "Address", "Begun", "Board", "Channel", "ChannelError", "Channels", "Claimed", "Desk", "Gone", "Job", "Limits", "NotAllowed",
+    "Outcomes", "Plans", "Posted", "Thread", "Trouble",
 ]  # fmt: skip
 
 
@@ -57,8 +57,8 @@ class Channel(ABC):
 class Channels(Protocol):
     """The channels of the configuration in force."""
 
-    async def get(self, name: str) -> Channel | None:
-        """The channel, or None when the configuration no longer has it."""
+    def get(self, name: str) -> Channel | str | None:
+        """The channel; in words what keeps it from being used yet; None when the configuration no longer has it."""
         ...
 
 
@@ -76,11 +76,15 @@ class Thread:
 
 @dataclass(frozen=True)
 class Job:
-    """A delivery to be made, with the thread it belongs to. `overtakes`: older summaries of its place are still open."""
+    """A delivery to be made, with the thread it belongs to. `overtakes`: older summaries of its place are still open.
+
+    `root` is for a reply whose thread was lost: what the newest summary said, to be said again so that there is a thread.
+    """
 
     delivery: Delivery
     thread: Thread
     overtakes: bool
+    root: Content | None = None
 
     @property
     def is_summary(self) -> bool:
@@ -107,6 +111,16 @@ class Job:
         return (self.thread.tried_at if self.is_summary else None) or self.delivery.created_at
 
 
+@dataclass(frozen=True)
+class Begun:
+    """A try that is counted, before any byte has left. `look_first`: an earlier one may have left the message."""
+
+    job: Job
+    look_first: bool
+    superseded: int
+    """So many older summaries came to an end by it."""
+
+
 class Plans(Protocol):
     """Where plans are stored, in the transaction of the batch they come from."""
 
@@ -119,23 +133,34 @@ class Plans(Protocol):
 
 
 class Outcomes(Protocol):
-    """What becomes of deliveries. Each call is one transaction, together with the piece of work.
-
-    The calls that take a job and follow `begin` change nothing and return False when somebody else has taken it over meanwhile.
+    """What becomes of deliveries. Calls with a connection belong to the transaction that claims the work; each of the others is
+    one transaction, together with the piece of work, and changes nothing and returns False when somebody else has taken the
+    delivery over meanwhile.
     """
 
-    async def load(self, id: str) -> Job | None:
-        """None when no such delivery exists."""
+    async def load(self, connection: AsyncConnection, pieces: Sequence[Claimed]) -> list[tuple[Claimed, Job | ValueError]]:
+        """What is to be made; an error where what is stored cannot be read. Pieces without anything to do are ended."""
         ...
 
-    async def begin(self, job: Job, now: datetime) -> tuple[Job, int] | None:
-        """Count a try before any byte leaves. Returns the job as it is now, and how many older summaries it superseded.
-
-        None when somebody else began it.
-        """
+    async def begin(self, connection: AsyncConnection, jobs: Sequence[Job], now: datetime) -> list[Begun]:
+        """Count a try of each before any byte leaves."""
         ...
 
-    async def sent(self, claimed: Claimed, job: Job, address: Address, now: datetime) -> bool: ...
+    async def wait(self, connection: AsyncConnection, claimed: Claimed, until: datetime, reason: str) -> None:
+        """Not yet its turn; no try was made."""
+        ...
+
+    async def hold(self, connection: AsyncConnection, claimed: Claimed, job: Job, until: datetime, reason: str) -> None:
+        """As `wait`, and people are to know why."""
+        ...
+
+    async def rooted(self, job: Job, address: Address) -> None:
+        """The thread has a first message again."""
+        ...
+
+    async def sent(self, claimed: Claimed, job: Job, address: Address, now: datetime, note: str | None) -> bool:
+        """`note`: what people should know of how it was sent."""
+        ...
 
     async def failed(self, claimed: Claimed, job: Job, reason: str, now: datetime, *, doubt: bool) -> bool: ...
 
@@ -143,14 +168,6 @@ class Outcomes(Protocol):
 
     async def forget(self, claimed: Claimed, job: Job, now: datetime, reason: str) -> bool:
         """The thread's address leads nowhere: post anew, now."""
-        ...
-
-    async def wait(self, claimed: Claimed, until: datetime, reason: str) -> None:
-        """Not yet its turn; no try was made."""
-        ...
-
-    async def drop(self, claimed: Claimed) -> None:
-        """There is nothing to be done."""
         ...
 
 

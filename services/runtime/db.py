@@ -16,7 +16,8 @@ from typing import Any
 from zlib import crc32
 
 from pydantic_core import from_json, to_json
-from sqlalchemy import ColumnElement, DateTime, Dialect, Text, any_, bindparam, event, func, select, text
+from sqlalchemy import ColumnElement, DateTime, Dialect, Table, Text, any_, bindparam, event, func, select, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -55,6 +56,11 @@ def among(connection: AsyncConnection, column: ColumnElement[str], values: Colle
         return column == any_(bindparam(None, list(values), type_=ARRAY(Text), unique=True))
     listed = func.json_each(json.dumps(list(values))).table_valued("value")
     return column.in_(select(listed.c.value))
+
+
+def upsert(connection: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that may say ON CONFLICT, which both databases spell alike and SQLAlchemy keeps in their dialects."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
 class Database:

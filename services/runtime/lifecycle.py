@@ -19,7 +19,9 @@ from services.runtime.web import unavailable
 log = structlog.get_logger(__name__)
 
 DRAIN = 5.0
-"""Seconds that open requests have to end after SIGTERM; the whole stop stays below 10."""
+"""Seconds that open requests have to end after SIGTERM."""
+STOP, LOOPS = 4.0, 3.3
+"""Seconds that loops and parts then have together, and the loops alone: the whole stop stays below 10, whatever is dead."""
 
 Loop = Callable[[], Awaitable[None]]
 
@@ -78,14 +80,11 @@ async def running(parts: Sequence[Part], metrics: RuntimeMetrics) -> AsyncIterat
             await _start(part)
         for part in parts:
             for name, loop in part.loops.items():
-                tasks.append(asyncio.create_task(_forever(f"{part.name}.{name}", loop, metrics), name=name))
+                full = f"{part.name}.{name}"
+                tasks.append(asyncio.create_task(_forever(full, loop, metrics), name=full))
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for part in reversed(started):
-            await _stop(part)
+        await _stop(tasks, started)
 
 
 async def _start(part: Part) -> None:
@@ -99,17 +98,40 @@ async def _start(part: Part) -> None:
             await asyncio.sleep(1.0)
 
 
-async def _stop(part: Part) -> None:
-    try:
-        async with asyncio.timeout(5):
-            await part.stop()
-    except Exception:  # the edge of the process: one part that cannot stop must not keep the others
-        log.exception("stop_failed", part=part.name)
+async def _stop(tasks: Sequence[asyncio.Task[None]], started: Sequence[Part]) -> None:
+    """By one deadline: what has not ended by then is left to the end of the process."""
+    begun = asyncio.get_running_loop().time()
+    for task in tasks:
+        task.cancel()
+    await _ended({task.get_name(): task for task in tasks}, begun + LOOPS)
+    for part in reversed(started):
+        # One part that cannot stop must not keep the others, so each gets at least a moment.
+        await _ended({part.name: asyncio.ensure_future(part.stop())}, begun + STOP)
+
+
+async def _ended(what: Mapping[str, asyncio.Future[None]], deadline: float) -> None:
+    if what:
+        await asyncio.wait(what.values(), timeout=max(0.05, deadline - asyncio.get_running_loop().time()))
+    for name, future in what.items():
+        if not future.done():
+            log.error("stop_given_up", what=name)
+            future.add_done_callback(_forget)
+            future.cancel()
+        elif not future.cancelled() and (error := future.exception()):
+            log.error("stop_failed", what=name, exc_info=error)
+
+
+def _forget(future: asyncio.Future[None]) -> None:
+    """Whatever becomes of it, nobody wants to hear of it any more."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def _forever(name: str, loop: Loop, metrics: RuntimeMetrics) -> None:
     metrics.loop_failures.labels(name)
-    while True:
+    task = asyncio.current_task()
+    # A loop may swallow its cancellation, as some libraries do; it must not be started again then.
+    while task is not None and not task.cancelling():
         try:
             await loop()
         except Exception:  # the edge of the loop: counted, logged, started again
@@ -171,11 +193,16 @@ class WebServer:
                 raise OSError("the web server ended at once")
             await asyncio.sleep(0.005)
 
+    def close(self) -> None:
+        """Give the address back."""
+        self._listener.close()
+
     async def stop(self) -> None:
         """Refuse new connections, let open requests end within `DRAIN` seconds."""
         self._server.should_exit = True
-        if self._task:
-            await asyncio.wait([self._task], timeout=DRAIN + 1)
+        task, self._task = self._task, None
+        if task:
+            await asyncio.wait([task], timeout=DRAIN + 0.5)
 
 
 @contextmanager

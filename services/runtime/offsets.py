@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.runtime.bus.port import Positions, Record, TopicPartition
 from services.runtime.db import Database
 from services.runtime.errors import StaleBatch
+from services.runtime.finish import finish
 
 log = structlog.get_logger(__name__)
 
@@ -68,10 +69,13 @@ class Offsets:
     def positions(self, database: Database) -> Positions:
         """What a subscription asks on every assignment."""
 
-        async def look(places: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        async def read(places: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
             async with database.read() as connection:
                 rows = await connection.execute(select(self._table))
                 known = {TopicPartition(row.topic, row.partition): row.next for row in rows}
             return {place: known[place] for place in places if place in known}
+
+        async def look(places: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+            return await finish(read(places))
 
         return look

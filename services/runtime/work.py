@@ -1,15 +1,16 @@
 """Durable work: things to do at a moment, kept in the service's own database. Timers, effects and deliveries are queues of it.
 
-A piece of work is known by its queue and key. Putting it again replaces what it carries and keeps its place; a worker
-that was busy with the older revision then leaves the newer one to be done. Claiming takes a lease; a lease that runs out
-is taken over by whoever looks next, so nothing is stuck after a crash. Pieces of one lane are done one at a time, in the
-order they were first put. What is done is deleted: the table holds only what is still to do.
+A piece of work is known by its queue and key. Putting it again replaces what it carries and when it is due, and keeps its
+place; a worker that was busy with the older revision then leaves the newer one to be done. Claiming takes a lease; a
+lease that runs out is taken over by whoever looks next, so nothing is stuck after a crash. Pieces of one lane are done
+one at a time, in the order they were first put. What is done is deleted: the table holds only what is still to do.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -33,12 +34,12 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.clock import Clock
-from services.runtime.db import Database, UtcDateTime
+from services.runtime.db import Database, UtcDateTime, upsert
 from services.runtime.errors import Unavailable
+from services.runtime.finish import LAST_CHANCE, finish
 from services.runtime.metrics import RuntimeMetrics
 from services.runtime.retry import Backoff
 from services.runtime.wake import Waker
@@ -46,8 +47,7 @@ from services.runtime.wake import Waker
 log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=30)
-LAST_CHANCE = 3.0
-LONGEST_SLEEP = 30.0
+LONGEST_SLEEP = timedelta(seconds=30)
 
 
 def work_table(metadata: MetaData) -> Table:
@@ -101,21 +101,25 @@ class Work:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    async def put(self, connection: AsyncConnection, items: Sequence[Item]) -> None:
-        """Add or replace work, in the caller's transaction; wake the worker after its commit."""
+    async def put(self, connection: AsyncConnection, items: Sequence[Item], *, never_later: bool = False) -> None:
+        """Add or replace work, in the caller's transaction; wake the worker after its commit.
+
+        With `never_later` what still waits keeps its moment when that is the earlier one: putting it again and again, each
+        time for a little later, does not put it off for ever. What is being done has had its moment.
+        """
         if not items:
             return
-        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-        statement = dialect.insert(self._table)
-        fresh = statement.excluded
+        statement = upsert(connection, self._table)
+        fresh, columns = statement.excluded, self._table.c
+        earlier = columns.lease_until.is_(None) & (columns.due_at < fresh.due_at)
         statement = statement.on_conflict_do_update(
             index_elements=["queue", "key"],
             set_={
-                "due_at": fresh.due_at,
+                "due_at": case((earlier, columns.due_at), else_=fresh.due_at) if never_later else fresh.due_at,
                 "payload": fresh.payload,
                 "attempt": 0,
                 "reason": None,
-                "revision": self._table.c.revision + 1,
+                "revision": columns.revision + 1,
             },
         )
         rows = [
@@ -187,9 +191,27 @@ class Work:
 Do = Callable[[Claimed], Awaitable[None]]
 """Does one piece and finishes it by `done` or `again` in its own transaction."""
 
+Step = Callable[[], Awaitable[None]]
+Begin = Callable[[AsyncConnection, Sequence[Claimed]], Awaitable[Sequence[tuple[Claimed, Step]]]]
+"""Begins what was claimed, in the transaction that claims it, which spares one; returns what is to be done after the commit.
+A piece that it leaves out it has finished."""
+
+
+def _simply(do: Do | None) -> Begin:
+    """Nothing to begin: each piece is done after the commit."""
+    assert do is not None, "a worker needs `do` or `begin`"
+
+    async def begin(_: AsyncConnection, claimed: Sequence[Claimed]) -> list[tuple[Claimed, Step]]:
+        return [(piece, partial(do, piece)) for piece in claimed]
+
+    return begin
+
 
 class Worker:
-    """The loop over one queue: claims what is due, does up to `width` pieces at a time, sleeps until the next is due."""
+    """The loop over one queue: claims what is due, does up to `width` pieces at a time, sleeps until the next is due.
+
+    It is told either what to `do` with a piece or how to `begin` it.
+    """
 
     def __init__(
         self,
@@ -198,17 +220,21 @@ class Worker:
         queue: str,
         work: Work,
         database: Database,
-        do: Do,
         clock: Clock,
         metrics: RuntimeMetrics,
+        do: Do | None = None,
+        begin: Begin | None = None,
         width: int = 8,
     ) -> None:
         self._service, self._queue, self._work, self._database = service, queue, work, database
-        self._do, self._clock, self._metrics, self._width = do, clock, metrics, width
+        self._begin, self._clock, self._metrics, self._width = begin or _simply(do), clock, metrics, width
+        self._told = True
         self._waker, self._running = Waker(), set[asyncio.Task[None]]()
         self._backoff, self._dice = Backoff(first=1.0, most=60.0), Random()
 
     def wake(self) -> None:
+        """Something was put."""
+        self._told = True
         self._waker.wake()
 
     async def run(self) -> None:
@@ -216,11 +242,11 @@ class Worker:
         try:
             while True:
                 try:
-                    pause = await self._round()
+                    due = await finish(self._round())
                 except Unavailable as error:
                     log.warning("work_waits", service=self._service, queue=self._queue, reason=error.detail)
-                    pause = 1.0
-                await self._rest(pause)
+                    due = self._clock.now() + timedelta(seconds=1)
+                await self._rest(due)
         finally:
             if self._running:
                 await asyncio.wait(self._running, timeout=LAST_CHANCE)
@@ -228,12 +254,13 @@ class Worker:
                 task.cancel()
             await asyncio.gather(*self._running, return_exceptions=True)
 
-    async def _rest(self, seconds: float) -> None:
-        """Until woken, or the clock has moved so far: a clock that is moved by hand (tests, demonstration) moves the work too."""
-        alarm = asyncio.create_task(self._clock.sleep(seconds))
+    async def _rest(self, due: datetime) -> None:
+        """Until woken, or the clock has come so far: a clock that is moved by hand (tests, demonstration) moves the work too."""
+        wait = max((due - self._clock.now()).total_seconds(), 0.0)
+        alarm = asyncio.create_task(self._clock.sleep(wait))
         alarm.add_done_callback(self._ring)
         try:
-            await self._waker.sleep(LONGEST_SLEEP)
+            await self._waker.sleep(LONGEST_SLEEP.total_seconds())
         finally:
             alarm.remove_done_callback(self._ring)
             alarm.cancel()
@@ -241,32 +268,46 @@ class Worker:
     def _ring(self, _: asyncio.Task[None]) -> None:
         self._waker.wake()
 
-    async def _round(self) -> float:
+    async def _round(self) -> datetime:
+        """Claims at once when something was put. Else it looks first: a claim takes the only writer's turn, found or not.
+
+        Returns the moment for which it should wait.
+        """
+        if len(self._running) >= self._width:
+            return self._clock.now() + LONGEST_SLEEP
+        told, self._told = self._told, False
+        if not told and (due := await self._look()) > self._clock.now():
+            return due
+        await self._claim()
+        return await self._look()
+
+    async def _claim(self) -> None:
         room = self._width - len(self._running)
-        if room <= 0:
-            return LONGEST_SLEEP
         async with self._database.transaction() as connection:
             claimed = await self._work.claim(connection, self._queue, room, self._clock.now())
-        for piece in claimed:
-            task = asyncio.create_task(self._guarded(piece), name=f"work:{self._queue}:{piece.key}")
+            begun = await self._begin(connection, claimed) if claimed else ()
+        for piece, step in begun:
+            task = asyncio.create_task(self._guarded(piece, step), name=f"work:{self._queue}:{piece.key}")
             self._running.add(task)
             task.add_done_callback(self._finished)
-        async with self._database.read() as connection:
-            return self._report(*await self._work.outlook(connection, self._queue))
 
-    def _report(self, pending: int, next_due: datetime | None) -> float:
-        wait = LONGEST_SLEEP if next_due is None else (next_due - self._clock.now()).total_seconds()
+    async def _look(self) -> datetime:
+        """When the next piece can be claimed, as far as is known."""
+        async with self._database.read() as connection:
+            pending, next_due = await self._work.outlook(connection, self._queue)
+        now = self._clock.now()
+        late = 0.0 if next_due is None else (now - next_due).total_seconds()
         self._metrics.work_pending.labels(self._service, self._queue).set(pending)
-        self._metrics.work_overdue.labels(self._service, self._queue).set(max(0.0, -wait))
-        return min(max(wait, 0.0), LONGEST_SLEEP)
+        self._metrics.work_overdue.labels(self._service, self._queue).set(max(0.0, late))
+        return next_due or now + LONGEST_SLEEP
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self._waker.wake()
 
-    async def _guarded(self, piece: Claimed) -> None:
+    async def _guarded(self, piece: Claimed, step: Step) -> None:
         try:
-            await self._do(piece)
+            await step()
         except Unavailable as error:
             await self._postpone(piece, error.detail)
         except Exception as error:  # the edge of the loop: counted, logged, tried again

@@ -15,14 +15,18 @@ from sqlalchemy import Column, Integer, MetaData, Table, Text, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.alerts import AlertReceived
+from schemas.base import Contract
 from schemas.catalogue import decode, encode
 from schemas.deadletters import DeadLetter
+from schemas.envelope import Envelope
 from schemas.topics import ALERTS, DEADLETTERS
+from services.runtime.bus import consume
 from services.runtime.bus.consume import POISON_LIMIT, Consumer, Delivered
-from services.runtime.bus.port import Bus, Message, partition_of
+from services.runtime.bus.port import Bus, Message, Positions, Subscription, partition_of
 from services.runtime.bus.sqlite import SqliteBus
 from services.runtime.clock import Clock, ManualClock
 from services.runtime.db import Database
+from services.runtime.deadletters import MAX_BODY
 from services.runtime.errors import DatabaseUnavailable
 from services.runtime.metrics import RuntimeMetrics
 from services.runtime.offsets import Offsets, offsets_table
@@ -261,6 +265,56 @@ class TestOnEitherBus:
         assert "labels" in letters[2].detail
         counted = [value_of(house.metrics.refused.labels(house.service, ALERTS, reason)) for reason in ("invalid", "unsupported")]
         assert counted == [2, 1]
+
+    async def test_letters_about_the_largest_records_are_cut(self, house: House) -> None:
+        huge = bytes(range(256)) * 3_600
+        await house.bus.publish([Message(ALERTS, "k", huge), good(after := name())])
+        async with house.reading():
+            await house.until_seen(after)
+        (letter,) = await house.letters()
+        assert base64.b64decode(letter.body) == huge[:MAX_BODY]
+        assert "131,072 of 921,600 bytes are kept" in letter.detail
+
+    async def test_whatever_the_decoder_raises_the_rest_goes_on(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        def brittle(value: bytes) -> tuple[Envelope, Contract]:
+            if value == b"ouch":
+                raise OverflowError("date value out of range")
+            return decode(value)
+
+        monkeypatch.setattr(consume, "decode", brittle)
+        await house.bus.publish([Message(ALERTS, "k\0\ud800", b"ouch"), good(after := name())])
+        async with house.reading():
+            await house.until_seen(after)
+        (letter,) = await house.letters()
+        assert (letter.reason, letter.key) == ("invalid", r"k\x00\xed\xa0\x80")
+        assert "date value out of range" in letter.detail
+
+
+@pytest.mark.parametrize("bus", ["kafka"], indirect=True)
+async def test_it_is_ready_when_its_group_has_answered_and_not_before(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    subscriptions: list[Subscription] = []
+    subscribe = house.bus.subscribe
+
+    def remembered(group: str, topics: Sequence[str], positions: Positions) -> Subscription:
+        subscriptions.append(subscribe(group, topics, positions))
+        return subscriptions[0]
+
+    busy = Reader(house.bus, f"tocsin-{house.service}", {})
+    await busy.skip_to_end()
+    await house.bus.publish([good(name())])
+    assert await busy.subscription.fetch(1, PATIENCE), "in flight, so that the group lets nobody in for a while"
+    monkeypatch.setattr(house.bus, "subscribe", remembered)
+    async with house.reading():
+        await until(lambda: known(house.consumer.trouble is None))
+        assert subscriptions[0].assigned()
+    await busy.subscription.close()
+
+
+async def test_an_embedded_reader_is_ready_at_once(sqlite_bus: SqliteBus, database: Database) -> None:
+    house = House(sqlite_bus, database)
+    async with house.reading():
+        async with asyncio.timeout(0.5):
+            await until(lambda: known(house.consumer.trouble is None))
 
 
 class TestTooMuchPoison:

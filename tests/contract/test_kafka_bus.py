@@ -4,15 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition as KafkaPlace
 
 from schemas.topics import ALERTS, DEADLETTERS
+from services.runtime.bus import kafka_producer
 from services.runtime.bus.kafka import KafkaBus
-from services.runtime.bus.kafka_consumer import KafkaSubscription, Pace
+from services.runtime.bus.kafka_clients import new_producer
+from services.runtime.bus.kafka_consumer import KafkaSubscription, Pace, _record
 from services.runtime.bus.port import Message, TopicPartition
 from services.runtime.clock import Clock
 from services.runtime.errors import BusUnavailable
@@ -30,6 +35,7 @@ from tests.contract.bus_contract import (
 from tests.support import kafka as kafka_support
 from tests.support.kafka import KafkaServer
 from tests.support.processes import free_port
+from tests.support.stack import forget_topics
 
 FAST = Pace(answer=2.0, session=6.0, heartbeat=0.2, drain=3.0, watch=0.2, stuck=30.0)
 HASTY = replace(FAST, stuck=1.0)
@@ -161,6 +167,65 @@ async def test_a_consumer_that_sticks_is_replaced(kafka: KafkaServer) -> None:
     await reader.until(lambda: len(reader.seen) >= 3)
     assert subscription._consumer is not client
     await subscription.close()
+    await bus.stop()
+
+
+async def test_keys_that_are_no_text_are_read_as_text_that_can_be_written(kafka: KafkaServer, bus: KafkaBus) -> None:
+    reader = Reader(bus, name(), {})
+    await reader.skip_to_end()
+    producer: Any = AIOKafkaProducer(bootstrap_servers=kafka.address)  # type: ignore[no-untyped-call]  # has no annotations
+    await producer.start()
+    for key in (b"\xff", b"\xed\xa0\x80", b"a\xe2\x82", None):
+        await producer.send_and_wait(ALERTS, key=key, value=b".", partition=0)
+    await producer.stop()
+    await reader.until(lambda: len(reader.seen) == 4)
+    assert [record.key for record in reader.seen] == [r"\xff", r"\xed\xa0\x80", r"a\xe2\x82", ""]
+    await reader.subscription.close()
+
+
+@pytest.mark.parametrize(
+    ("stamp", "read"),
+    [
+        (-1, datetime(1970, 1, 1, tzinfo=UTC)),
+        (None, datetime(1970, 1, 1, tzinfo=UTC)),
+        (1_500, datetime(1970, 1, 1, 0, 0, 1, 500_000, tzinfo=UTC)),
+        (1_795_420_800_000_000, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        (2**63 - 1, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        (-(2**63), datetime(1970, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_any_number_is_a_timestamp(stamp: int | None, read: datetime) -> None:
+    found = SimpleNamespace(topic=ALERTS, partition=0, offset=7, key=None, value=None, timestamp=stamp)
+    assert _record(found).timestamp == read
+
+
+async def test_a_surprise_while_coming_back_does_not_end_the_coming_back(
+    kafka: KafkaServer, bus: KafkaBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    def surprise(*arguments: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise LookupError("nobody expects this")
+        return new_producer(*arguments)
+
+    monkeypatch.setattr(kafka_producer, "new_producer", surprise)
+    bus._publisher._fail("as if the broker were gone")
+    await until_available(bus)
+    await bus.publish(alerts(1))
+    assert tries == 2
+
+
+async def test_topics_that_are_gone_are_made_again(kafka: KafkaServer) -> None:
+    bus = a_bus(kafka, publish_timeout=2.0)
+    await bus.start()
+    await bus.publish(alerts(1))
+    await forget_topics(kafka)  # as when a broker comes back with nothing on its disk
+    await refused(bus)
+    await until_available(bus)
+    await bus.publish(alerts(1))
     await bus.stop()
 
 

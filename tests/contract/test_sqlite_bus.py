@@ -91,6 +91,28 @@ async def test_what_was_published_is_there_after_a_restart(path: Path, bus: Sqli
     await again.stop()
 
 
+async def test_a_stopped_bus_gives_nothing_to_read_and_says_so(bus: SqliteBus) -> None:
+    reader = Reader(bus, name(), {})
+    await bus.publish(alerts(1))
+    await reader.until(lambda: bool(reader.seen))
+    waiting = asyncio.create_task(reader.subscription.fetch(1, 30.0))
+    await asyncio.sleep(0.05)
+    await bus.stop()
+    with pytest.raises(BusUnavailable, match="stopped"):
+        await asyncio.wait_for(waiting, 1.0)
+    with pytest.raises(BusUnavailable, match="stopped"):
+        await reader.subscription.fetch(1, 0.1)
+    await bus.start()
+    await bus.publish(alerts(1))
+    await reader.until(lambda: len(reader.seen) == 2)
+
+
+async def test_a_bus_that_is_not_started_says_so_to_readers(path: Path) -> None:
+    reader = Reader(SqliteBus(path, Clock()), name(), {})
+    with pytest.raises(BusUnavailable, match="not started"):
+        await reader.subscription.fetch(1, 0.1)
+
+
 async def test_a_reader_far_behind_reads_from_the_file(bus: SqliteBus) -> None:
     for start in range(0, 20_000, 5_000):
         await bus.publish([Message(ALERTS, "k", b"%d" % n) for n in range(start, start + 5_000)])

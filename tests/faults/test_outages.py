@@ -85,6 +85,22 @@ async def _every_webhook_gets_503(journal: Journal) -> None:
     assert slowest[-2] <= 0.2, f"later ones took {slowest[-3:]}"
 
 
+@pytest.mark.parametrize("dead", ["killed", "frozen"])
+async def test_sigterm_while_the_broker_is_dead(dead: str, on_own_kafka: Stack, own_kafka: KafkaServer) -> None:
+    journal = Journal(on_own_kafka.webhook_url)
+    await journal.deliver(storm(100, 10))
+    if dead == "killed":
+        own_kafka.kill9()
+    else:
+        own_kafka.sigstop()
+    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30) as http:
+        asked = asyncio.create_task(journal.once(http, storm(1, 1)[0]))
+        await asyncio.sleep(0.2)
+        ends = [child.terminate(within=10) for child in on_own_kafka.processes.values()]
+        assert await asyncio.gather(*ends) == [0, 0, 0]
+        assert await asked == 503
+
+
 async def test_postgresql_crashes_three_times(own_postgres: PostgresServer, kafka: KafkaServer, tmp_path: Path) -> None:
     async with stack(tmp_path, kafka=kafka, postgres=own_postgres) as system:
         journal = Journal(system.webhook_url)

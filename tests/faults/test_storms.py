@@ -1,13 +1,20 @@
 """Very many alerts, hostile alerts, and an orderly end under load."""
 
 import asyncio
+import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from schemas import topics
+from schemas.alerts import AlertReceived
+from schemas.catalogue import decode, encode
+from schemas.deadletters import DeadLetter
 from services.runtime.bus.kafka import KafkaBus
 from services.runtime.bus.port import Message
 from services.runtime.clock import Clock
@@ -40,6 +47,11 @@ UNKNOWN = (
     b'"subject":"","time":"2026-11-23T00:00:00Z","data":{}}'
 )
 POISON = [b"", b"\xff", b"{}", b"[1]", b'{"specversion":"1.0"}', b"NaN", b"[" * 20_000]
+_FACT = encode(AlertReceived.TYPE, an_alert(), id="1", source="x", subject="x")
+_MOMENT = rb'"\d{4}-\d\d-\d\dT[^"]*"'
+EXTREME = [re.sub(_MOMENT, b'"%s"' % date, _FACT) for date in (b"0001-01-01T00:00:00+05:00", b"9999-12-31T23:59:59-05:00")]
+RAW = [(b"\xff", b"\xff" * 900_000), (b"\xff" * 1000, UNKNOWN), *((b"\x00\xff", fact) for fact in EXTREME)]
+"""Keys and values that another program may write, and ours would not."""
 
 
 async def test_hostile_webhooks_are_refused_in_words(tmp_path: Path) -> None:
@@ -59,16 +71,28 @@ async def test_poison_on_the_bus_never_stops_a_partition(tmp_path: Path, kafka: 
         try:
             keys = [f"key-{number}" for number in range(24)]
             await bus.publish([Message(topics.ALERTS, key, value) for key in keys for value in [*POISON, UNKNOWN]])
+            await _publish_raw(kafka, RAW)
             started = time.monotonic()
             journal = Journal(system.webhook_url)
             await journal.deliver(storm(100, 20))
             await journal.settled(system.client)
             assert time.monotonic() - started < 20
             letters = await bus.read(topics.DEADLETTERS, -1, 1000)
-            assert len(letters) == len(keys) * (len(POISON) + 1)
-            assert sum(b'"unsupported"' in letter.value for letter in letters) == len(keys)
+            assert len(letters) == len(keys) * (len(POISON) + 1) + len(RAW)
+            assert sum(b'"unsupported"' in letter.value for letter in letters) == len(keys) + 1
+            assert all(isinstance(decode(letter.value)[1], DeadLetter) for letter in letters)
         finally:
             await bus.stop()
+
+
+async def _publish_raw(kafka: KafkaServer, records: Sequence[tuple[bytes, bytes]]) -> None:
+    producer: Any = AIOKafkaProducer(bootstrap_servers=kafka.address)  # type: ignore[no-untyped-call]  # has no annotations
+    await producer.start()
+    try:
+        for key, value in records:
+            await producer.send_and_wait(topics.ALERTS, value, key, timestamp_ms=2**62)
+    finally:
+        await producer.stop()
 
 
 @pytest.fixture(params=["embedded", "three processes"])

@@ -135,15 +135,24 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    folder: Path, slack: SlackServer, *, clock: Clock | None = None, url: str | None = None, with_slack: bool = True
+    folder: Path,
+    slack: SlackServer,
+    *,
+    clock: Clock | None = None,
+    url: str | None = None,
+    with_slack: bool = True,
+    token_file: Path | None = None,
 ) -> AsyncIterator[House]:
-    """`url` is that of the database, by default a file in the folder. The Slack stand-in is started by the caller."""
+    """`url` is that of the database, by default a file in the folder. The Slack stand-in is started by the caller.
+
+    The token comes from the environment, or from `token_file`.
+    """
     clock = clock or ManualClock(datetime.now(UTC))
     registry = CollectorRegistry()
     metrics = RuntimeMetrics(registry)
     bus = SqliteBus(folder / "bus.db", clock)
     database = Database(url or f"sqlite:///{folder}/notifier.db", "notifier")
-    section = SlackSection(api_url=slack.url) if with_slack else None
+    section = SlackSection(api_url=slack.url, token_file=token_file) if with_slack else None
     config = ConfigFile(None, Config(slack=section), "sha256:test")
     grants = (
         Grant(token_hash(TOKEN), "test", frozenset({"admin"})),
@@ -151,7 +160,7 @@ async def open_house(
     )
     part = app.build(
         bus=bus, clock=clock, config=config, grants=lambda: grants, database=database, metrics=metrics, registry=registry,
-        base_url="http://tocsin.test", slack_token=slack.token if with_slack else None,
+        base_url="http://tocsin.test", slack_token=slack.token if with_slack and token_file is None else None,
     )  # fmt: skip
     web = new_web("test", Operations(registry, part.readiness, _no_reload, lambda: grants, list(part.routers)))
     async with AsyncExitStack() as stack:

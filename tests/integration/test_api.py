@@ -536,11 +536,11 @@ class TestBadBodies:
         body = {f"unknown{number}": 1 for number in range(500)}
         assert len(problem(await shared.post("/incidents", **body), 400, "invalid")["errors"]) == 100
 
-    async def test_hostile_text_comes_back_as_it_was_said(self, client: Client) -> None:
+    async def test_hostile_text_comes_back_as_it_was_said_but_for_control_characters(self, client: Client) -> None:
         hostile = "\u202e<script>alert(1)</script> <!channel> /close\n\u2028😀 \ufdd0\x1b[31m"
         await declare(client)
         await client.post("/incidents/INC-1/notes", text=hostile)
-        assert last_line(await client.all("/incidents/INC-1/timeline"))["text"] == hostile.strip()
+        assert last_line(await client.all("/incidents/INC-1/timeline"))["text"] == hostile.strip().replace("\x1b", " ")
 
     async def test_routes_and_methods_that_are_not_there(self, shared: Client, api: str) -> None:
         problem(await shared.http.get(f"{api}/nothing"), 404, "not_found")
@@ -603,7 +603,7 @@ class TestAccess:
                     assert answer.status_code in {200, 201, 404}, (method, path, answer.text)
                 elif caller in {"none", "bad"}:
                     problem(answer, 401, "unauthorized")
-                    assert "Bearer" in answer.headers["www-authenticate"]
+                    assert "Basic" in answer.headers["www-authenticate"]
                 else:
                     assert repr(needed) in problem(answer, 403, "forbidden")["detail"]
 

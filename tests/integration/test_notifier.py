@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from schemas.incidents import AlertsAttached, Mitigated, NoteAdded, Resolved, SeverityChanged
 from schemas.vocabulary import IncidentState, Severity
@@ -388,3 +388,149 @@ def _differences(connection: Any) -> list[Any]:
     from alembic.migration import MigrationContext
 
     return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), METADATA))
+
+
+@pytest.mark.parametrize("word", ["missing_scope", "not_in_channel", "channel_not_found"])
+async def test_who_may_not_look_says_it_again_and_says_so(small_house: House, word: str) -> None:
+    """A message said twice is better than one never said."""
+    house = small_house
+    await house.tell(an_event())
+    await house.ended("slack", "sent")
+    house.slack.faults += ["chat.postMessage:500_before", f"conversations.replies:ok_false({word})"]
+    await house.tell(an_update("we roll back", 2))
+    await house.ended("slack", "sent", "sent", "unknown")
+    house.advance(2)
+    *_, reply = await house.ended("slack", "sent", "sent", "sent")
+    assert "nobody could look" in reply["reason"] and word in reply["reason"]
+    assert len(house.slack.messages()) == 2
+
+
+async def test_a_lookup_that_fails_again_and_again_does_not_keep_the_message(small_house: House) -> None:
+    house = small_house
+    house.slack.faults += ["chat.postMessage:500_before", *["conversations.list:500_before"] * 3]
+    await house.tell(an_event())
+    for seconds in (2, 3, 5):
+        await house.ended("slack", "unknown")
+        await until(lambda: _rests(house))
+        house.advance(seconds)
+    [summary] = await house.ended("slack", "sent")
+    assert (summary["attempts"], len(house.slack.messages())) == (4, 1)
+    assert "nobody could look" in summary["reason"]
+
+
+async def test_a_failed_post_after_a_blind_look_leaves_the_doubt(small_house: House) -> None:
+    house = small_house
+    house.slack.faults += ["chat.postMessage:500_after", "conversations.list:ok_false(missing_scope)", "chat.postMessage:429(1)"]
+    await house.tell(an_event())
+    await house.ended("slack", "unknown")
+    house.advance(2)
+    await until(lambda: _attempted(house, 2))
+    house.advance(2)
+    await house.ended("slack", "sent")
+    assert len(house.slack.messages()) == 1
+
+
+async def test_a_token_that_is_missing_keeps_messages_waiting_until_it_is_there(tmp_path: Path, slack: SlackServer) -> None:
+    token = tmp_path / "token"
+    async with open_house(tmp_path, slack, token_file=token) as house:
+        await house.tell(an_event())
+        await house.ended("board", "sent")
+        await until(lambda: _waits_for_token(house))
+        assert house.part.readiness() == []
+        assert house.registry.get_sample_value("tocsin_channel_ready", {"channel": "slack"}) == 0
+        token.write_text(slack.token)
+        house.advance(3)
+        [delivery] = await house.ended("slack", "sent")
+        assert (delivery["attempts"], delivery["reason"]) == (1, None)
+        assert house.metric("tocsin_channel_ready", channel="slack") == 1
+
+
+async def test_a_channel_taken_out_of_the_configuration_fails_what_waits_for_it(tmp_path: Path, slack: SlackServer) -> None:
+    async with open_house(tmp_path, slack, token_file=tmp_path / "token") as house:
+        await house.tell(an_event())
+        await until(lambda: _waits_for_token(house))
+        house.config.config = Config()
+        house.advance(3)
+        [delivery] = await house.ended("slack", "failed")
+        assert delivery["reason"] == "the channel is no longer configured"
+
+
+async def test_a_lost_thread_is_begun_anew_and_the_reply_stands_in_it(house: House) -> None:
+    await house.tell(an_event())
+    await house.ended("slack", "sent")
+    await house.tell(an_update("first", 2, title="Newest title"))
+    await house.ended("slack", "sent", "sent", "sent")
+    house.slack.faults += ["chat.update:ok", "chat.postMessage:ok_false(thread_not_found)"]
+    await house.tell(an_update("second", 3, title="Newest title"), an_update("third", 4, title="Newest title"))
+    await house.ended("slack", "sent", "sent", "sent", "superseded", "sent", "sent", "sent")
+    old, new = roots(house.slack)
+    replies = [(message["thread_ts"], message["blocks"]) for message in house.slack.messages() if "thread_ts" in message]
+    assert [thread for thread, _ in replies] == [old["ts"], new["ts"], new["ts"]]
+    assert ["second" in str(replies[1]), "third" in str(replies[2]), "Newest title" in str(new)] == [True] * 3
+
+
+async def test_a_root_that_was_lost_on_the_way_is_found_and_not_said_twice(small_house: House) -> None:
+    house = small_house
+    await house.tell(an_event())
+    await house.ended("slack", "sent")
+    house.slack.faults += ["chat.postMessage:ok_false(thread_not_found)", "chat.postMessage:500_after"]
+    await house.tell(an_update("second", 2))
+    await house.ended("slack", "sent", "sent", "unknown")
+    house.advance(5)
+    await house.ended("slack", "sent", "sent", "sent")
+    _, new = roots(house.slack)
+    assert [message["thread_ts"] for message in house.slack.messages() if "thread_ts" in message] == [new["ts"]]
+
+
+async def test_a_thread_that_takes_no_reply_at_all_ends_in_failure_not_in_a_loop(small_house: House) -> None:
+    house = small_house
+    await house.tell(an_event())
+    await house.ended("slack", "sent")
+    lost = "chat.postMessage:ok_false(thread_not_found)"
+    house.slack.faults += [lost, "chat.postMessage:ok", lost]
+    await house.tell(an_update("second", 2))
+    await house.ended("slack", "sent", "sent", "failed")
+    assert len(roots(house.slack)) == 2
+
+
+async def test_a_nul_in_a_path_or_query_is_refused(house: House) -> None:
+    async with house.client() as client:
+        assert (await client.get("/api/v1/deliveries?incident=%00")).status_code == 400
+        assert (await client.post("/api/v1/deliveries/%00/retry")).status_code == 400
+
+
+async def test_what_ended_long_ago_is_forgotten_and_what_is_open_stays(house: House) -> None:
+    over: dict[str, Any] = {"state": IncidentState.RESOLVED, "resolved_at": house.clock.now()}
+    await house.tell(an_event(), an_event(id="INC-43", **over), an_update("a reply", 2, id="INC-43", **over))
+    await house.ended("board", "sent", "superseded", "sent", "sent")
+    await house.ended("slack", "sent", "superseded", "sent", "sent")
+    house.advance(89 * 86400)
+    await house.tell(an_event(id="INC-44"))
+    await house.ended("board", "sent", "superseded", "sent", "sent", "sent")
+    house.advance(2 * 86400)
+    await house.ended("board", "sent")
+    await until(lambda: _lacks(house, "INC-43"))
+    page = await house.page()
+    assert [name in page for name in ("INC-42", "INC-44", "a reply")] == [True, True, False]
+    assert await house.deliveries(incident="INC-42") == []
+
+
+async def _lacks(house: House, word: str) -> bool:
+    return word not in await house.page()
+
+
+async def _rests(house: House) -> bool:
+    """Whether nothing is due before the clock is moved."""
+    async with house.database.read() as connection:
+        leased = await connection.execute(
+            select(WORK.c.id).where(WORK.c.lease_until.is_not(None) | (WORK.c.due_at <= house.clock.now()))
+        )
+        return leased.first() is None
+
+
+async def _attempted(house: House, count: int) -> bool:
+    return await _rests(house) and any(each["attempts"] == count for each in await house.deliveries())
+
+
+async def _waits_for_token(house: House) -> bool:
+    return any("no bot token" in (each["reason"] or "") and each["state"] == "pending" for each in await house.deliveries())

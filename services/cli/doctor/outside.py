@@ -6,6 +6,7 @@ from services.cli.client import is_local
 from services.cli.doctor.finding import Finding, fail, ok, warn
 from services.config import Config, SlackSection
 from services.notifier.channels.slack import SlackChannel
+from services.notifier.channels.token import NoToken, slack_token
 from services.process import Settings
 
 PATIENCE = 5.0
@@ -18,16 +19,10 @@ async def slack(settings: Settings, config: Config | None) -> Finding:
     if config.slack is None:
         return ok("slack", "not configured, messages go to the board")
     try:
-        token = settings.slack_token or _token(config.slack)
-    except (OSError, UnicodeDecodeError) as error:
-        return fail("slack", f"{config.slack.token_file} cannot be read: {error}", "Correct slack.token_file.")
-    if not token:
-        return fail("slack", "there is no token", "Put the bot token into slack.token_file or TOCSIN_SLACK_TOKEN.")
+        token = slack_token(config.slack, settings.slack_token)
+    except NoToken as error:
+        return fail("slack", str(error), "Put the bot token into slack.token_file or TOCSIN_SLACK_TOKEN.")
     return await _channel(token, config.slack)
-
-
-def _token(section: SlackSection) -> str:
-    return section.token_file.read_text().partition("\n")[0].strip() if section.token_file else ""
 
 
 async def _channel(token: str, section: SlackSection) -> Finding:

@@ -10,6 +10,8 @@ from services.runtime.clock import Clock
 from services.runtime.web import Problem
 
 MAX_BODY = 16 * 1024 * 1024
+MAX_IN_FLIGHT = 64 * 1024 * 1024
+"""Bytes of all bodies together that are being read or handled."""
 PATIENCE = 10.0
 """Seconds for a whole body to arrive."""
 
@@ -21,24 +23,67 @@ class Disconnected(Exception):
     """The client went away before its body was complete."""
 
 
+class Memory:
+    """What is left for bodies. A thousand connections with the largest body each would be more than any machine has."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+
+    def take(self, size: int) -> None:
+        """Raises `Problem` 503 when so much is not left."""
+        if size > self._left:
+            detail = "Too many large bodies are being handled already."
+            raise Problem(503, "unavailable", detail, headers=_CLOSE | {"Retry-After": "5"})
+        self._left -= size
+
+    def give_back(self, size: int) -> None:
+        self._left += size
+
+
+class Share:
+    """What one body holds of the memory, until the end of the `with` block."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory, self._held = memory, 0
+
+    def __enter__(self) -> "Share":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._memory.give_back(self._held)
+
+    def hold(self, size: int) -> None:
+        """So many bytes in all; raises `Problem` 503 when there is no room for them."""
+        if size > self._held:
+            self._memory.take(size - self._held)
+            self._held = size
+
+
 class Bodies:
     """Reads bodies. One look a second at all that are arriving (`watch`) costs a tenth of a timer for each."""
 
     def __init__(self, clock: Clock, *, limit: int = MAX_BODY, patience: float = PATIENCE) -> None:
         self._clock, self._limit, self._patience = clock, limit, patience
+        self._memory = Memory(MAX_IN_FLIGHT)
         self._since: dict[asyncio.Task[Any], float] = {}
         self._late: set[asyncio.Task[Any]] = set()
 
-    async def read(self, headers: Headers, receive: Receive, since: float) -> bytes:
+    def share(self) -> Share:
+        """To be held from before a body is read until it is handled."""
+        return Share(self._memory)
+
+    async def read(self, headers: Headers, receive: Receive, since: float, share: Share) -> bytes:
         """Raises `Problem` 413 or 503 (never 408: Alertmanager would give the alert up), or `Disconnected`."""
         declared = header(headers, b"content-length")
-        if declared and declared.isdigit() and (len(declared) > 15 or int(declared) > self._limit):
-            raise self._too_large()
+        if declared and declared.isdigit():
+            if len(declared) > 15 or int(declared) > self._limit:
+                raise self._too_large()
+            share.hold(int(declared))
         task = asyncio.current_task()
         assert task is not None
         self._since[task] = since
         try:
-            return await self._collect(receive)
+            return await self._collect(receive, share)
         except asyncio.CancelledError:
             if task not in self._late:
                 raise
@@ -58,7 +103,7 @@ class Bodies:
                     self._late.add(task)
                     task.cancel()
 
-    async def _collect(self, receive: Receive) -> bytes:
+    async def _collect(self, receive: Receive, share: Share) -> bytes:
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -69,6 +114,7 @@ class Bodies:
             size += len(chunk)
             if size > self._limit:
                 raise self._too_large()
+            share.hold(size)
             chunks.append(chunk)
             if not message.get("more_body", False):
                 return b"".join(chunks)

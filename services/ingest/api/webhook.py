@@ -52,9 +52,10 @@ class Webhook:
         began = self._clock.monotonic()
         try:
             self._admit(scope)
-            body = await self._bodies.read(scope["headers"], receive, began)
-            self._metrics.bytes += len(body)
-            receipt = await self._accept(self._source, body)
+            with self._bodies.share() as share:
+                body = await self._bodies.read(scope["headers"], receive, began, share)
+                self._metrics.bytes += len(body)
+                receipt = await self._accept(self._source, body)
         except Problem as problem:
             return problem.code, _problem(problem)
         except BusUnavailable as error:

@@ -18,6 +18,10 @@ class Limits:
     per_second: float = 1.0
 
 
+KEPT = timedelta(minutes=1)
+"""A promised slot that nobody comes for so long after it was taken elsewhere: another replica has made that call."""
+
+
 @dataclass
 class Bucket:
     """A token bucket that can be overdrawn: each call gets the moment at which it may be made, in the order of asking."""
@@ -45,6 +49,7 @@ class Line:
     edits: Bucket
     closed_until: datetime | None = None
     promised: dict[str, datetime] = field(default_factory=dict)
+    tidy_at: datetime | None = None
 
     @classmethod
     def of(cls, limits: Limits) -> "Line":
@@ -57,8 +62,15 @@ class Line:
         if slot is None or (self.closed_until is not None and slot < self.closed_until):
             slot = (self.posts if call == "post" else self.edits).reserve(now)
         if slot > now:
+            self._tidy(now)
             self.promised[key] = slot
         return slot
+
+    def _tidy(self, now: datetime) -> None:
+        if self.tidy_at is not None and now < self.tidy_at:
+            return
+        self.tidy_at = now + KEPT
+        self.promised = {key: slot for key, slot in self.promised.items() if slot + KEPT > now}
 
     def close(self, until: datetime) -> None:
         """Nothing may be sent before `until`: the destination has said so."""

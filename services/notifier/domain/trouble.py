@@ -29,6 +29,13 @@ class ChannelError(Exception):
         self.happened, self.retry_after = happened, retry_after
 
 
+class NotAllowed(ChannelError):
+    """What was asked is not permitted, or hidden from us. That says nothing of other calls: who may not read may often write."""
+
+    def __init__(self, trouble: Trouble, reason: str) -> None:
+        super().__init__(trouble, reason, retry=True)
+
+
 class Gone(ChannelError):
     """The message to edit, or the thread to answer in, is no longer there: forget its address and post anew."""
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifier.domain.content import Content
 from services.notifier.ports import Posted
 from services.notifier.store.tables import BOARD
 from services.runtime.clock import Clock
-from services.runtime.db import Database
+from services.runtime.db import Database, upsert
 
 MOST, REPLIES = 100, 20
 """What a page shows at most: messages that are not over, and replies of each."""
@@ -28,9 +27,8 @@ class BoardStore:
 
     async def post(self, id: str, content: Content, thread: str | None) -> None:
         values = {**_written(id, content), "id": id, "thread": thread, "posted_at": self.clock.now()}
-        insert = sqlite.insert if self.database.sqlite else postgresql.insert
         async with self.database.transaction() as connection:
-            await connection.execute(insert(BOARD).values(**values).on_conflict_do_nothing(index_elements=["id"]))
+            await connection.execute(upsert(connection, BOARD).values(**values).on_conflict_do_nothing(index_elements=["id"]))
 
     async def edit(self, id: str, content: Content, delivery: str) -> bool:
         values = {**_written(delivery, content), "edited_at": self.clock.now()}

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, select, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifier.domain.content import Content
 from services.notifier.domain.delivery import PATIENCE, Place, State
-from services.notifier.store.deliveries import item_for
+from services.notifier.store.deliveries import item_for, of_place
 from services.notifier.store.tables import DELIVERIES, THREADS
 from services.runtime.db import Database
 from services.runtime.work import Work
@@ -56,9 +56,9 @@ class DeliveryDesk:
 
 
 async def _find(connection: AsyncConnection, id: str) -> Row[Any] | None:
-    names = ("incident", "channel", "destination")
-    joined = DELIVERIES.outerjoin(THREADS, and_(*(DELIVERIES.c[name] == THREADS.c[name] for name in names)))
-    query = select(DELIVERIES, THREADS.c.planned).select_from(joined).where(DELIVERIES.c.id == id)
+    query = (
+        select(DELIVERIES, THREADS.c.planned).select_from(DELIVERIES.outerjoin(THREADS, of_place)).where(DELIVERIES.c.id == id)
+    )
     return (await connection.execute(query)).first()
 
 

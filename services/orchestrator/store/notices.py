@@ -4,22 +4,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.deliveries import DeliveryOutcome
 from services.orchestrator.store.tables import notices
+from services.runtime.db import upsert
 
 
 async def add(connection: AsyncConnection, outcomes: Sequence[tuple[str, DeliveryOutcome]]) -> None:
     """Store outcomes by the id of their message; a repeated one changes nothing."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     rows = [
         {"id": name, "incident": outcome.incident, "at": outcome.at, "body": outcome.model_dump(mode="json")}
         for name, outcome in outcomes
     ]
     if rows:
-        await connection.execute(dialect.insert(notices).on_conflict_do_nothing(), rows)
+        await connection.execute(upsert(connection, notices).on_conflict_do_nothing(), rows)
 
 
 async def of(connection: AsyncConnection, incident: str) -> list[dict[str, Any]]:

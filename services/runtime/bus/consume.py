@@ -5,7 +5,6 @@ place for ever: the bus away, the database away, or a fault of ours, which the m
 refusals in the last 1,000 records of a partition look like a bad deployment, not like bad messages: it rests for 30 s.
 """
 
-import base64
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,16 +14,16 @@ from random import Random
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from schemas import topics
 from schemas.base import Contract
-from schemas.catalogue import Refused, decode, encode
-from schemas.deadletters import DeadLetter
+from schemas.catalogue import Refused, decode
 from schemas.envelope import Envelope
 from schemas.ids import digest
 from services.runtime.bus.port import Bus, Message, Record, Subscription, TopicPartition
 from services.runtime.clock import Clock
 from services.runtime.db import Database
+from services.runtime.deadletters import Place, dead_letter
 from services.runtime.errors import BusUnavailable, DatabaseUnavailable, StaleBatch
+from services.runtime.finish import finish
 from services.runtime.metrics import RuntimeMetrics
 from services.runtime.offsets import Offsets
 from services.runtime.retry import Backoff
@@ -34,6 +33,8 @@ log = structlog.get_logger(__name__)
 BATCH = 500
 QUICK_LOOK = 0.05
 """Seconds; after trouble a look with nothing to read is good news, and should not take long."""
+LETTERS = 20
+"""Dead letters in one call: each may be large, and a call has only so much time and room."""
 POISON_LIMIT, POISON_WINDOW, POISON_REST = 100, 1000, 30.0
 
 
@@ -107,8 +108,9 @@ class Consumer:
             await self._look_around(subscription)
             records = await subscription.fetch(BATCH, timeout=QUICK_LOOK if self.trouble else 1.0)
             if records:
-                await self._handle(subscription, records)
-            self.trouble = None
+                await finish(self._handle(subscription, records))
+            # Before its group has answered, nothing to read says nothing.
+            self.trouble = None if subscription.joined() else "joining its group of readers"
             return None
         except StaleBatch:
             cause, self.trouble = "stale", None
@@ -126,8 +128,9 @@ class Consumer:
     async def _handle(self, subscription: Subscription, records: Sequence[Record]) -> None:
         started = self._clock.monotonic()
         good, refused = self._decode(records)
-        if refused:
-            await self._bus.publish([self._dead_letter(record, refusal) for record, refusal in refused])
+        letters = [self._dead_letter(record, refusal) for record, refusal in refused]
+        for start in range(0, len(letters), LETTERS):
+            await self._bus.publish(letters[start : start + LETTERS])
         async with self._database.transaction(serial=self._serial) as connection:
             await self._offsets.advance(connection, records)
             after_commit = await self._handler(connection, good) if good else None
@@ -148,6 +151,8 @@ class Consumer:
                 good.append(Delivered(record, *decode(record.value)))
             except Refused as refusal:
                 refused.append((record, refusal))
+            except Exception as error:  # noqa: BLE001  whatever a stranger's bytes do to the decoder, the partition goes on
+                refused.append((record, Refused("invalid", f"the decoder fails: {error!r}")))
         return good, refused
 
     def _note(self, records: Sequence[Record], refused: Sequence[tuple[Record, Refused]]) -> None:
@@ -164,20 +169,17 @@ class Consumer:
             "record_refused", service=self._service, topic=record.topic, partition=record.partition, offset=record.offset,
             reason=refusal.reason,
         )  # fmt: skip
-        letter = DeadLetter(
-            origin=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            key=record.key,
+        return dead_letter(
+            Place(record.topic, record.partition, record.offset, record.key),
+            record.value,
+            id=digest("deadletter", self._service, record.topic, str(record.partition), str(record.offset)),
             reason="unsupported" if refusal.reason == "unsupported" else "invalid",
             detail=refusal.detail,
-            body=base64.b64encode(record.value).decode(),
             refused_by=self._service,
+            source=self._service,
+            subject=record.key,
             at=self._clock.now(),
         )
-        name = digest("deadletter", self._service, record.topic, str(record.partition), str(record.offset))
-        value = encode(letter.TYPE, letter, id=name, source=self._service, subject=record.key[:255])
-        return Message(topics.DEADLETTERS, record.topic, value)
 
     def _rest_poisoned(self, subscription: Subscription) -> None:
         now = self._clock.monotonic()

@@ -32,8 +32,6 @@ class KafkaBus(Bus):
         self._publisher = Publisher(self._connection, clock, publish_timeout)
 
     async def start(self) -> None:
-        async with Admin(self._connection, self._timeout) as admin:
-            await admin.make_topics()
         await self._publisher.start()
 
     async def stop(self) -> None:

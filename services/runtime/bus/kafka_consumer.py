@@ -14,10 +14,13 @@ from aiokafka.errors import ConsumerStoppedError
 
 from services.runtime.bus.cursor import Bounds, Cursor
 from services.runtime.bus.kafka_clients import GOODBYE, Admin, Client, Connection, end_consumer, new_consumer, within
-from services.runtime.bus.port import Positions, Record, Subscription, TopicPartition
+from services.runtime.bus.port import Positions, Record, Subscription, TopicPartition, text_of
 from services.runtime.errors import BusUnavailable
 
 log = structlog.get_logger()
+
+_LATEST = 253_402_300_799_000
+"""The last second of the year 9999, in milliseconds since 1970; `datetime` knows none after it."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class KafkaSubscription(Subscription):
         self._hungry_since: float | None = None
         self._joining_since: float | None = None
         self._watcher: asyncio.Task[None] | None = None
-        self._closed = False
+        self._joined = self._closed = False
 
     async def fetch(self, limit: int, timeout: float) -> list[Record]:
         if self._closed:
@@ -203,6 +206,9 @@ class KafkaSubscription(Subscription):
     def assigned(self) -> frozenset[TopicPartition]:
         return self._assigned
 
+    def joined(self) -> bool:
+        return self._joined
+
     async def lag(self) -> Mapping[TopicPartition, int]:
         if self._consumer is None:
             return {}
@@ -245,6 +251,7 @@ class KafkaSubscription(Subscription):
         if consumer is not self._consumer:
             return
         self._joining_since = None
+        self._joined = True
         self._assigned = frozenset(TopicPartition(*place) for place in places)
         self._cursor.paused &= self._assigned
         self._hungry_since = None
@@ -336,9 +343,9 @@ class _Listener(ConsumerRebalanceListener):
 
 
 def _record(found: Any) -> Record:
-    key = (found.key or b"").decode("utf-8", "surrogatepass")
-    when = datetime.fromtimestamp(found.timestamp / 1000, UTC)
-    return Record(found.topic, found.partition, found.offset, key, found.value or b"", when)
+    # A writer may have put in microseconds, or -1: any number is a timestamp to Kafka.
+    when = datetime.fromtimestamp(min(max(0, found.timestamp or 0), _LATEST) / 1000, UTC)
+    return Record(found.topic, found.partition, found.offset, text_of(found.key or b""), found.value or b"", when)
 
 
 async def read_partition(connection: Connection, place: TopicPartition, after: int, limit: int, timeout: float) -> list[Record]:

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from schemas.topics import TOPICS
-from services.runtime.bus.kafka_clients import Client, Connection, end_producer, new_producer, within
+from services.runtime.bus.kafka_clients import Admin, Client, Connection, end_producer, new_producer, within
 from services.runtime.bus.port import Message, TopicPartition, partition_of
 from services.runtime.clock import Clock
 from services.runtime.errors import BusUnavailable
@@ -173,21 +172,31 @@ class Publisher:
 
     async def _revive(self) -> None:
         """Replace the producer; a new one that starts has proved that the brokers answer, not yet that they write."""
-        if self._producer is not None:
-            dead, self._producer = self._producer, None
-            await end_producer(dead)
+        dead, self._producer = self._producer, None
+        if dead is not None:
+            await self._try(end_producer(dead))
         # A cancellation is not enough to end this: aiokafka swallows some.
         while self._producer is None and not self._stopped:
             await asyncio.sleep(self._pause)
-            with suppress(BusUnavailable):
-                await self._connect()
+            await self._try(self._connect())
         if self._stopped:
             return
         self._pause = min(2 * self._pause, LAST_PAUSE)
         self.trouble = None
         log.info("bus.available_again")
 
+    async def _try(self, step: Awaitable[None]) -> None:
+        try:
+            await step
+        except BusUnavailable as error:
+            log.info("bus.still_unavailable", reason=error.detail)
+        except Exception:  # the edge of a background loop: without it nothing is published until a restart
+            log.exception("bus.revival_failed")
+
     async def _connect(self) -> None:
+        # Each time: brokers may come back with nothing on their disks.
+        async with Admin(self._connection, self._timeout) as admin:
+            await admin.make_topics()
         producer = new_producer(self._connection, self._timeout)
         try:
             await within(self._timeout, producer.start())

@@ -17,9 +17,9 @@ another member before that (bounded in time, since the compare-and-set of offset
 counting twice). `settle` also tells lag tools how far the group is; nothing else ever reads that. `rewind` goes back to
 what `positions` says now.
 
-**Trouble.** Bytes in, bytes out: a record is never refused here. `fetch` raises `BusUnavailable` while the bus is away
-and works again by itself when it is back: clients are recreated as needed. `stop` and `close` return within seconds even
-when the bus is dead.
+**Trouble.** Bytes in, bytes out: a record is never refused here; bytes of its key that are no UTF-8 are written out.
+`fetch` raises `BusUnavailable` while the bus is away and works again by itself when it is back: clients are recreated as
+needed. `stop` and `close` return within seconds even when the bus is dead.
 """
 
 from abc import ABC, abstractmethod
@@ -64,6 +64,11 @@ class Record:
         return TopicPartition(self.topic, self.partition)
 
 
+def text_of(key: bytes) -> str:
+    """A key as text that can be written anywhere: what is no UTF-8 is written out, like `\\xff`."""
+    return key.decode("utf-8", "backslashreplace")
+
+
 def partition_of(key: str, partitions: int) -> int:
     """The partition of a key. Every writer of every release must agree on this."""
     return crc32(key.encode("utf-8", "surrogatepass")) % partitions
@@ -99,6 +104,10 @@ class Subscription(ABC):
     @abstractmethod
     def assigned(self) -> frozenset[TopicPartition]:
         """The partitions this member reads now."""
+
+    @abstractmethod
+    def joined(self) -> bool:
+        """Whether the group has answered at least once; the answer may be that others read everything."""
 
     @abstractmethod
     async def lag(self) -> Mapping[TopicPartition, int]:

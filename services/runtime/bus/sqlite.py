@@ -26,6 +26,8 @@ TAIL_BYTES = 32 << 20
 """Bounds of what is kept in memory for readers who keep up: per partition, and for all partitions together."""
 RETENTION_EVERY = 3_600.0
 """Seconds between two looks for records that are too old."""
+STOP = 3.0
+"""Seconds that the writer has to write what waits when the bus is stopped."""
 PATIENCE = 10.0
 """Seconds for which a batch in flight keeps its partition from moving to another member."""
 
@@ -109,12 +111,13 @@ class SqliteBus(Bus):
     async def stop(self) -> None:
         self._trouble = "the bus is stopped"
         self._stopped = True
+        self._wake()
         if self._retention is not None:
             self._retention.cancel()
             await asyncio.gather(self._retention, return_exceptions=True)
         if self._writer is not None and self._thread is not None:
             loop = asyncio.get_running_loop()
-            if not await loop.run_in_executor(self._thread, self._writer.stop, self._timeout):
+            if not await loop.run_in_executor(self._thread, self._writer.stop, STOP):
                 log.error("bus.writer_abandoned", path=str(self._path))
             await loop.run_in_executor(self._thread, self._close_reader)
             self._thread.shutdown(wait=False)
@@ -144,6 +147,11 @@ class SqliteBus(Bus):
 
     def available(self) -> str | None:
         return self._trouble
+
+    def check_started(self) -> None:
+        """Raises `BusUnavailable` unless it is started; a disk that takes no writes may still be read."""
+        if self._stopped:
+            raise BusUnavailable(self._trouble or "")
 
     async def describe(self) -> list[tuple[Topic, int, int]]:
         return [(topic, self._counts.get(topic.name, 0), 1) for topic in TOPICS]
@@ -224,6 +232,9 @@ class SqliteBus(Bus):
         for job in jobs:
             if not job.done.done():
                 job.done.set_result(None)
+        self._wake()
+
+    def _wake(self) -> None:
         for group in self._groups.values():
             group.wake()
 
@@ -305,6 +316,7 @@ class SqliteSubscription(Subscription):
     async def fetch(self, limit: int, timeout: float) -> list[Record]:
         if self._closed:
             raise BusUnavailable("the subscription is closed")
+        self._bus.check_started()
         if not self._joined:
             self.places = self._bus.places(self._topics)
             self._group.join(self)
@@ -320,6 +332,7 @@ class SqliteSubscription(Subscription):
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(deadline):
                     await self.wake.wait()
+            self._bus.check_started()
 
     async def _look(self, limit: int) -> list[Record]:
         self._group.balance()
@@ -378,6 +391,9 @@ class SqliteSubscription(Subscription):
 
     def assigned(self) -> frozenset[TopicPartition]:
         return frozenset(self._group.owned(self))
+
+    def joined(self) -> bool:
+        return self._joined
 
     async def lag(self) -> Mapping[TopicPartition, int]:
         ends = {place: self._bus.bounds(place)[1] for place in self._group.owned(self)}

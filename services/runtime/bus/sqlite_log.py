@@ -19,7 +19,7 @@ from typing import TypeVarTuple
 
 import structlog
 
-from services.runtime.bus.port import Record, TopicPartition
+from services.runtime.bus.port import Record, TopicPartition, text_of
 
 log = structlog.get_logger()
 
@@ -141,8 +141,7 @@ class Reader:
 
 
 def _record(place: TopicPartition, offset: int, at: int, key: bytes, value: bytes) -> Record:
-    text = key.decode("utf-8", "surrogatepass")
-    return Record(place.topic, place.partition, offset, text, value, datetime.fromtimestamp(at / 1e6, UTC))
+    return Record(place.topic, place.partition, offset, text_of(key), value, datetime.fromtimestamp(at / 1e6, UTC))
 
 
 @dataclass
@@ -255,8 +254,9 @@ class Writer:
             for place, key, value in job.messages:
                 offset = ends.get(place, self._places[place].end)
                 ends[place] = offset + 1
-                rows.append((self._places[place].number << SHIFT | offset, job.at, key.encode("utf-8", "surrogatepass"), value))
-                records.append(Record(place.topic, place.partition, offset, key, value, when))
+                raw = key.encode("utf-8", "surrogatepass")
+                rows.append((self._places[place].number << SHIFT | offset, job.at, raw, value))
+                records.append(Record(place.topic, place.partition, offset, text_of(raw), value, when))
         connection.execute("BEGIN IMMEDIATE")
         _insert(connection, rows)
         connection.execute("COMMIT")

@@ -8,8 +8,8 @@ import pytest
 
 from schemas.ids import fingerprint_of
 from schemas.topics import ALERTS, DEADLETTERS
-from services.ingest.accept import MAX_DEAD_LETTER
 from services.ingest.domain.bounds import DROPPED, MAX_ALERTS
+from services.runtime.deadletters import MAX_BODY
 from tests.support.memory_bus import MemoryBus
 from tests.unit.ingest.house import House, a_memory_house, a_webhook, an_alert
 
@@ -137,8 +137,8 @@ async def test_bad_alert_among_good_ones_is_rejected_and_kept(house: House, bad:
     assert (data["reason"], data["origin"], data["refused_by"]) == ("rejected", "webhooks/alertmanager", "ingest")
     assert data["detail"].startswith(f"/alerts/1{pointer}: ")
     whole = json.dumps(bad, separators=(",", ":")).encode()
-    assert base64.b64decode(data["body"]) == whole[:MAX_DEAD_LETTER]
-    assert ("the body is cut" in data["detail"]) == (len(whole) > MAX_DEAD_LETTER)
+    assert base64.b64decode(data["body"]) == whole[:MAX_BODY]
+    assert ("the body is cut" in data["detail"]) == (len(whole) > MAX_BODY)
 
 
 @pytest.mark.parametrize(("bad", "pointer"), BAD_ALERTS)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive
 
-from services.ingest.api.body import MAX_BODY
+from services.ingest.api.body import MAX_BODY, MAX_IN_FLIGHT
 from services.ingest.metrics import OUTCOMES
 from services.runtime.auth import Grant, token_hash
 from tests.support.memory_bus import MemoryBus
@@ -108,6 +108,68 @@ async def test_chunked_body_over_the_limit_is_413_and_reading_stops() -> None:
     sent = await call(a_memory_house(), receive)
 
     assert (sent[0]["status"], asked) == (413, 3)
+
+
+async def test_bodies_that_would_not_fit_into_memory_together_are_503_before_they_are_read() -> None:
+    house, let_go = a_memory_house(), asyncio.Event()
+
+    async def stuck() -> Message:
+        await let_go.wait()
+        return {"type": "http.disconnect"}
+
+    largest = [*a_scope()["headers"], (b"content-length", str(MAX_BODY).encode())]
+    reading = [asyncio.create_task(call(house, stuck, headers=largest)) for _ in range(MAX_IN_FLIGHT // MAX_BODY)]
+    await asyncio.sleep(0)
+    sent = await call(house, never, headers=largest)
+
+    assert sent[0]["status"] == 503
+    assert {(b"retry-after", b"5"), (b"connection", b"close")} <= set(sent[0]["headers"])
+    assert (await house.post(BODY)).status_code == 503, "not even a small one fits"
+    let_go.set()
+    await asyncio.gather(*reading)
+    assert (await house.post(BODY)).status_code == 200
+
+
+async def test_bodies_of_undeclared_size_count_as_they_come() -> None:
+    house, let_go = a_memory_house(), asyncio.Event()
+
+    def a_body() -> Receive:
+        chunks = iter([MAX_BODY // 2, MAX_BODY // 2])
+
+        async def receive() -> Message:
+            if size := next(chunks, 0):
+                return {"type": "http.request", "body": bytes(size), "more_body": True}
+            await let_go.wait()
+            return {"type": "http.disconnect"}
+
+        return receive
+
+    reading = [asyncio.create_task(call(house, a_body())) for _ in range(MAX_IN_FLIGHT // MAX_BODY)]
+    await asyncio.sleep(0)
+    assert (await call(house, a_body()))[0]["status"] == 503
+    let_go.set()
+    await asyncio.gather(*reading)
+    assert (await house.post(BODY)).status_code == 200
+
+
+async def test_a_body_counts_until_it_is_handled() -> None:
+    house, let_go = a_memory_house(), asyncio.Event()
+    publish = house.bus.publish
+
+    async def slow(messages: Any) -> None:
+        await let_go.wait()
+        await publish(messages)
+
+    house.bus.publish = slow  # type: ignore[method-assign]
+    body = json.dumps(BODY).encode().ljust(MAX_BODY)
+    sending = [asyncio.create_task(house.post(body)) for _ in range(MAX_IN_FLIGHT // MAX_BODY)]
+    while house.sample("tocsin_ingest_bytes_total") != MAX_IN_FLIGHT:
+        await asyncio.sleep(0.01)
+    assert (await house.post(BODY)).status_code == 503
+    let_go.set()
+    assert [answer.status_code for answer in await asyncio.gather(*sending)] == [200] * len(sending)
+    assert (await house.post(BODY)).status_code == 200
+    await house.part.stop()
 
 
 async def test_body_in_chunks_is_put_together() -> None:

@@ -63,3 +63,14 @@ def test_other_destinations_and_those_without_limits_go_on() -> None:
     pace.close(SLACK, LIMITS, START + at(30))
     assert pace.slot(Place("INC-1", "slack", "#other"), LIMITS, "a", "post", START) == START
     assert pace.slot(Place("INC-1", "board", "board"), None, "a", "post", START) == START
+
+
+def test_a_slot_that_nobody_comes_for_is_forgotten() -> None:
+    """Another replica took the piece of work; it never comes back here."""
+    pace = Pace()
+    slots(pace, 500)
+    pace.slot(SLACK, LIMITS, "one more", "post", START + at(600))
+    for n in range(4):
+        pace.slot(SLACK, LIMITS, f"later-{n}", "post", START + at(700))
+    [line] = pace._lines.values()
+    assert len(line.promised) <= 4

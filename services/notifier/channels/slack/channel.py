@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from services.notifier.channels.slack import blocks
 from services.notifier.channels.slack.client import Client, Page
 from services.notifier.domain.content import Content
-from services.notifier.ports import Address, Channel, ChannelError, Trouble
+from services.notifier.ports import Address, Channel, ChannelError, NotAllowed, Trouble
 
 EVENT = "tocsin_delivery"
 """The `event_type` of our messages' metadata; the payload's `id` is the delivery."""
@@ -150,7 +150,7 @@ class SlackChannel(Channel):
         found = await self._client.first(_Rooms, "conversations_list", lambda page: page.id_of(name), types=kinds, limit=200)
         if found is None:
             reason = f"Slack has no channel #{name} that the app can see; correct the name or invite the app"
-            raise ChannelError(Trouble.CLIENT_ERROR, reason, retry=True)
+            raise NotAllowed(Trouble.CLIENT_ERROR, reason)
         return found
 
 

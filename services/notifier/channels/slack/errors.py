@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
-from services.notifier.ports import ChannelError, Gone, Trouble
+from services.notifier.ports import ChannelError, Gone, NotAllowed, Trouble
 
 LONGEST_WAIT = 3600.0
 """Seconds; a Retry-After beyond this is not believed."""
@@ -60,6 +60,11 @@ _BROKEN = {
         "missing_post_type",
     ),
 }
+_NOT_ALLOWED = {
+    *("missing_scope", "no_permission", "access_denied", "not_allowed_token_type"),
+    *("channel_not_found", "not_in_channel", "method_not_supported_for_channel_type"),
+}
+"""What holds for the method or the channel, not for the token as a whole."""
 _UNSURE = {"internal_error", "fatal_error", "service_unavailable", "request_timeout"}
 _LIMITED = {"ratelimited", "rate_limited"}
 
@@ -104,15 +109,17 @@ def _refused(response: Any) -> ChannelError:
 
 
 def _said(word: str) -> ChannelError:
-    if word in _AUTH:
-        return _trouble(Trouble.AUTH_ERROR, f"{word}: {_AUTH[word]}", happened=False)
+    trouble = Trouble.AUTH_ERROR if word in _AUTH else Trouble.CLIENT_ERROR
+    reason = f"{word}: {_AUTH.get(word) or _MENDABLE.get(word, 'Slack refuses')}"
+    if word in _NOT_ALLOWED:
+        return NotAllowed(trouble, reason)
     if word in _UNSURE:
         return _trouble(Trouble.SERVER_ERROR, f"{word}: Slack broke down")
     if word in _GONE:
         return Gone(f"{word}: the message can no longer be edited or answered")
     if word in _BROKEN:
         return ChannelError(Trouble.CLIENT_ERROR, f"{word}: Slack cannot show this message", retry=False)
-    return _trouble(Trouble.CLIENT_ERROR, f"{word}: {_MENDABLE.get(word, 'Slack refuses')}", happened=False)
+    return _trouble(trouble, reason, happened=False)
 
 
 def _limited(headers: Mapping[str, str]) -> ChannelError:
