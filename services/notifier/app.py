@@ -62,18 +62,13 @@ def build(
         handler=PlanBatch(store, directory.destinations, clock, counts, worker.wake), clock=clock, metrics=metrics,
     )  # fmt: skip
     life, retention = _Life(database, directory, consumer, clock), Retention(database, clock)
-    desk = DeliveryDesk(database, work)
+    desk, loops = DeliveryDesk(database, work), {"consumer": consumer.run, "outbox": outbox.run, "deliveries": worker.run}
+    loops |= {"channels": life.tend, "retention": retention.run}
     return Part(
         name=SERVICE,
         start=life.start,
         stop=life.stop,
-        loops={
-            "consumer": consumer.run,
-            "outbox": outbox.run,
-            "deliveries": worker.run,
-            "channels": life.tend,
-            "retention": retention.run,
-        },  # fmt: skip
+        loops=loops,
         routers=(delivery_routes(desk, grants, clock, worker), board_routes(board, grants, clock, base_url.rstrip("/"))),
         readiness=life.readiness,
     )
