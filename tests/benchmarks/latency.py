@@ -22,7 +22,7 @@ from tests.support.slack import SlackServer
 from tests.support.stack import Stack, stack
 from tests.support.tocsin import TOKEN
 
-PROBES, PAUSE, LOAD = 60, 1.02, 200
+PROBES, PAUSE, LOAD = 30, 1.02, 200
 AIMS = {"idle": (10.0, 50.0), f"at {LOAD} webhooks/s": (25.0, 150.0)}
 
 

@@ -75,7 +75,9 @@ class Client:
         await self.http.aclose()
 
 
-async def eventually(look: Callable[[], Awaitable[T]], holds: Callable[[T], object], within: float = 20.0) -> T:
+async def eventually(
+    look: Callable[[], Awaitable[T]], holds: Callable[[T], object], within: float = 20.0, *, every: float = 0.02
+) -> T:
     """Look until it holds; fails with what was last seen. Only for what happens behind a process border."""
     deadline, seen = time.monotonic() + within, "nothing"
     while time.monotonic() < deadline:
@@ -86,7 +88,7 @@ async def eventually(look: Callable[[], Awaitable[T]], holds: Callable[[T], obje
             seen = json.dumps(value, default=str)[:3000]
         except (httpx2.HTTPError, KeyError) as error:
             seen = repr(error)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(every)
     raise AssertionError(f"did not happen within {within} s; last seen: {seen}")
 
 
