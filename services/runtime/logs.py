@@ -7,7 +7,6 @@ from typing import Any, Literal
 import structlog
 
 Format = Literal["auto", "console", "json", "logfmt"]
-LEVELS = ("debug", "info", "warning", "error")
 
 
 def set_up(level: str, form: Format) -> None:

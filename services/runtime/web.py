@@ -73,10 +73,13 @@ class Bounded:
         self._application = application
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._choose(scope)(scope, receive, send)
+
+    def _choose(self, scope: Scope) -> ASGIApp:
         declared = Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
-        too_large = declared.isdecimal() and (len(declared) > 15 or int(declared) > MAX_BODY)
-        refusal = Problem(413, "too_large", f"The body has more than {MAX_BODY:,} bytes.").response()
-        await (refusal if too_large else self._application)(scope, receive, send)
+        if declared.isdecimal() and (len(declared) > 15 or int(declared) > MAX_BODY):
+            return Problem(413, "too_large", f"The body has more than {MAX_BODY:,} bytes.").response()
+        return self._application
 
 
 OPEN_PATHS = ("/-/healthy", "/-/ready", "/metrics", "/status", "/webhooks/")
