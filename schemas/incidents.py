@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from schemas.base import Contract, Instant
-from schemas.vocabulary import ActorKind, IncidentState, PublicState, Role, Severity
+from schemas.vocabulary import ActorKind, FiringState, IncidentState, PublicState, Role, Severity
 
 MAX_TITLE = 200
 MAX_TEXT = 4000
@@ -79,7 +79,8 @@ class Incident(Contract):
     """An incident at one version. Times are UTC; what is not known is None, never guessed.
 
     `alert_severity` is the worst severity among all alerts ever linked: the floor that rules hold to. `quiet_since` is when
-    the last gating alert ended, None while one fires or when there never was one.
+    the last alert ended that holds the incident open (the S1/S2 ones; all of them when there never was one), None while one
+    fires. `flapping_until`: alerts come and go so often that being quiet means nothing before that moment.
     """
 
     id: str
@@ -105,6 +106,7 @@ class Incident(Contract):
     mitigated_at: Instant | None = None
     resolved_at: Instant | None = None
     quiet_since: Instant | None = None
+    flapping_until: Instant | None = None
     next_update_due: Instant | None = None
     last_update: Update | None = None
     opened_by: Actor
@@ -148,15 +150,37 @@ class Opened(Contract):
     correlation_key: str | None = None
     drill: bool = False
     first: AlertsAttached | None = None
+    split_from: str | None = None
 
 
 class AlertsResolved(Contract):
-    """Linked firings ended."""
+    """Linked firings ended. Of the `count`, so many were `muted` or `stale` until then; the rest were firing."""
 
     TYPE: ClassVar[str] = "tocsin.incident.alerts_resolved.v1"
     count: int
     gating: int
+    muted: int = 0
+    stale: int = 0
     examples: tuple[AlertExample, ...] = Field(default=(), max_length=MAX_EXAMPLES)
+
+
+class AlertsRestated(Contract):
+    """Linked firings that are not over changed their state: silenced (`muted`), no longer heard of (`stale`), firing again."""
+
+    TYPE: ClassVar[str] = "tocsin.incident.alerts_restated.v1"
+    before: FiringState
+    after: FiringState
+    count: int
+    examples: tuple[AlertExample, ...] = Field(default=(), max_length=MAX_EXAMPLES)
+
+
+class Flapping(Contract):
+    """An alert has come and gone `times` within the window: the incident stays open until it has been quiet for as long."""
+
+    TYPE: ClassVar[str] = "tocsin.incident.flapping.v1"
+    alert: AlertExample
+    times: int
+    until: Instant
 
 
 class SeverityChanged(Contract):
@@ -241,10 +265,39 @@ class Promoted(Contract):
     TYPE: ClassVar[str] = "tocsin.incident.promoted.v1"
 
 
+class Merged(Contract):
+    """The incident is the same trouble as another one, which has its alerts now. Nothing comes after this."""
+
+    TYPE: ClassVar[str] = "tocsin.incident.merged.v1"
+    into: str
+
+
+class Absorbed(Contract):
+    """Another incident was merged into this one, with its alerts."""
+
+    TYPE: ClassVar[str] = "tocsin.incident.absorbed.v1"
+    source: str
+    alerts: AlertCounts
+    severity: Severity | None = None
+    services: tuple[str, ...] = ()
+    links: dict[str, str] = Field(default_factory=dict)
+
+
+class SplitOut(Contract):
+    """Some alerts of the incident were another trouble; they belong to the incident `into` now."""
+
+    TYPE: ClassVar[str] = "tocsin.incident.split_out.v1"
+    into: str
+    alerts: AlertCounts
+    examples: tuple[AlertExample, ...] = Field(default=(), max_length=MAX_EXAMPLES)
+
+
 Change = (
     Opened
     | AlertsAttached
     | AlertsResolved
+    | AlertsRestated
+    | Flapping
     | SeverityChanged
     | SeverityUnpinned
     | PublicStateChanged
@@ -257,12 +310,17 @@ Change = (
     | Reopened
     | Dismissed
     | Promoted
+    | Merged
+    | Absorbed
+    | SplitOut
 )
 
 CHANGES: tuple[type[Change], ...] = (
     Opened,
     AlertsAttached,
     AlertsResolved,
+    AlertsRestated,
+    Flapping,
     SeverityChanged,
     SeverityUnpinned,
     PublicStateChanged,
@@ -275,6 +333,9 @@ CHANGES: tuple[type[Change], ...] = (
     Reopened,
     Dismissed,
     Promoted,
+    Merged,
+    Absorbed,
+    SplitOut,
 )
 
 

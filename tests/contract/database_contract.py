@@ -642,7 +642,7 @@ class Desk:
     async def carry_out(
         self, connection: AsyncConnection, name: str, incident: Incident | None, command: ask.Command, now: datetime = NOW
     ) -> Incident:
-        changes = decide(incident, command, Context(now, POLICY.quiet_period))
+        changes = decide(incident, command, Context(now, POLICY.quiet))
         assert not isinstance(changes, Refusal), changes
         after, events = record(name, incident, changes, actor=ANN, reason="because", now=now)
         await incidents.append(connection, events)

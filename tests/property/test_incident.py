@@ -6,23 +6,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.catalogue import CATALOGUE, decode, encode
-from schemas.incidents import CHANGES, Change, Incident, IncidentEvent
-from schemas.vocabulary import IncidentState, PublicState, Severity, worst
+from schemas.incidents import CHANGES, AlertCounts, AlertExample, Change, Incident, IncidentEvent
+from schemas.vocabulary import FiringState, IncidentState, PublicState, Severity, worst
 from services.orchestrator.domain import commands as ask
 from services.orchestrator.domain.evolve import Happening, evolve
 from services.orchestrator.domain.happen import record
-from services.orchestrator.domain.incident import Context, Refusal, decide
+from services.orchestrator.domain.incident import Context, Quiet, Refusal, decide
 from services.orchestrator.domain.transitions import Step
 from tests.builders import ANN, NOW
 
 severities = st.sampled_from(Severity)
-texts = st.one_of(st.text(min_size=1, max_size=50), st.just("漢" * 200))
+characters = st.characters(codec="utf-8", exclude_characters="\x00")  # the API refuses NUL
+texts = st.one_of(st.text(characters, min_size=1, max_size=50), st.just("漢" * 200))
 long_texts = st.one_of(texts, st.just("漢" * 4000))
 many_services = tuple("漢" * 49 + str(number) for number in range(10))
 links = st.dictionaries(
     st.sampled_from(["runbook", "dashboard"]), st.sampled_from(["https://a.example", "https://b.example/" + "x" * 780])
 )
 gating = st.integers(0, 3)
+alert_counts = st.builds(AlertCounts, firing=st.integers(0, 3), muted=st.integers(0, 2), gating=st.integers(0, 3))
 commands = st.one_of(
     st.builds(ask.Open, id=st.just("INC-1"), uuid=st.just("u"), title=texts, severity=severities, state=st.sampled_from(
         [IncidentState.ACTIVE, IncidentState.TRIAGE])),
@@ -43,7 +45,16 @@ commands = st.one_of(
     st.builds(ask.SetPublicState, state=st.sampled_from(PublicState)),
     st.builds(ask.PostUpdate, text=long_texts, next_in=st.sampled_from([None, timedelta(minutes=10)])),
     st.builds(ask.AddNote, text=texts),
-    st.just(ask.ProposeMitigation()),
+    st.just(ask.QuietPeriodOver()),
+    st.builds(ask.Restate, before=st.sampled_from([FiringState.FIRING, FiringState.STALE]), after=st.just(FiringState.MUTED),
+              count=st.integers(1, 3), examples=st.just(())),
+    st.builds(ask.NoteFlapping, alert=st.just(AlertExample(fingerprint="f", name="a")), times=st.integers(3, 9),
+              until=st.just(NOW + timedelta(minutes=40))),
+    st.builds(ask.Raise, severity=severities),
+    st.builds(ask.Merge, into=st.sampled_from(["INC-1", "INC-2"])),
+    st.builds(ask.Absorb, source=st.just("INC-2"), alerts=alert_counts, severity=severities, services=st.sampled_from(
+        [("db",), many_services]), links=links),
+    st.builds(ask.SplitOut, into=st.just("INC-3"), alerts=alert_counts, examples=st.just(())),
     st.builds(ask.Move, step=st.sampled_from(Step)),
 )  # fmt: skip
 
@@ -53,7 +64,7 @@ def _run(sequence: list[ask.Command]) -> tuple[Incident | None, list[IncidentEve
     events: list[IncidentEvent] = []
     for number, command in enumerate(sequence):
         now = NOW + timedelta(minutes=number * 3)
-        outcome = decide(incident, command, Context(now, timedelta(minutes=5)))
+        outcome = decide(incident, command, Context(now, Quiet(timedelta(minutes=5))))
         if isinstance(outcome, Refusal):
             assert outcome.detail
             continue
@@ -110,12 +121,12 @@ def test_every_change_is_in_the_catalogue_and_has_words() -> None:
 
 def test_a_refusal_names_what_is_possible() -> None:
     incident, _ = _run([ask.Open("INC-1", "u", "t", Severity.S1), ask.Move(Step.RESOLVE)])
-    refused = decide(incident, ask.Move(Step.MITIGATE), Context(NOW, timedelta(minutes=5)))
+    refused = decide(incident, ask.Move(Step.MITIGATE), Context(NOW, Quiet(timedelta(minutes=5))))
     assert refused == Refusal("illegal_transition", "INC-1 is resolved, so it cannot mitigate; possible now: reopen.")
 
 
 def test_reopening_is_refused_while_another_holds_the_key() -> None:
     incident, _ = _run([ask.Open("INC-1", "u", "t", Severity.S1, correlation_key="k"), ask.Move(Step.RESOLVE)])
-    refused = decide(incident, ask.Move(Step.REOPEN), Context(NOW, timedelta(minutes=5), key_holder="INC-2"))
+    refused = decide(incident, ask.Move(Step.REOPEN), Context(NOW, Quiet(timedelta(minutes=5)), key_holder="INC-2"))
     assert isinstance(refused, Refusal)
     assert "INC-2" in refused.detail

@@ -1,16 +1,17 @@
 """What somebody or something asks of an incident; each may be refused."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from schemas.incidents import AlertExample
-from schemas.vocabulary import IncidentState, PublicState, Severity
+from schemas.incidents import AlertCounts, AlertExample
+from schemas.vocabulary import FiringState, IncidentState, PublicState, Severity
 from services.orchestrator.domain.transitions import Step
 
 
 @dataclass(frozen=True)
 class Attach:
-    """Link firings. `severity` is the worst among them; `gating` counts the S1/S2 ones."""
+    """Link firings. `severity` is the worst among them, `why` the reason for it where a rule gave it; `gating` counts the
+    S1/S2 ones. With `floor` the incident is at least as severe as they are."""
 
     count: int
     gating: int
@@ -18,6 +19,8 @@ class Attach:
     services: tuple[str, ...]
     links: dict[str, str]
     examples: tuple[AlertExample, ...]
+    why: str | None = None
+    floor: bool = True
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,44 @@ class Open:
     drill: bool = False
     state: IncidentState = IncidentState.ACTIVE
     first: Attach | None = None
+    split_from: str | None = None
 
 
 @dataclass(frozen=True)
 class Detach:
-    """Linked firings ended."""
+    """Linked firings ended; of them so many were `muted` or `stale`."""
 
     count: int
     gating: int
     examples: tuple[AlertExample, ...]
+    muted: int = 0
+    stale: int = 0
+
+
+@dataclass(frozen=True)
+class Restate:
+    """Linked firings that are not over turned out to be in another state."""
+
+    before: FiringState
+    after: FiringState
+    count: int
+    examples: tuple[AlertExample, ...]
+
+
+@dataclass(frozen=True)
+class NoteFlapping:
+    """An alert comes and goes: told once, then the incident stays open until `until`."""
+
+    alert: AlertExample
+    times: int
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Raise:
+    """A rule finds it worse than it is recorded; a pinned severity stands."""
+
+    severity: Severity
 
 
 @dataclass(frozen=True)
@@ -81,8 +113,35 @@ class AddNote:
 
 
 @dataclass(frozen=True)
-class ProposeMitigation:
-    """The quiet period may be over."""
+class QuietPeriodOver:
+    """The quiet period may be over: mitigation is proposed, a triage incident is dismissed."""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """It is the same trouble as `into`."""
+
+    into: str
+
+
+@dataclass(frozen=True)
+class Absorb:
+    """The other half of a merge: what the merged incident brings along."""
+
+    source: str
+    alerts: AlertCounts
+    severity: Severity | None
+    services: tuple[str, ...]
+    links: dict[str, str]
+
+
+@dataclass(frozen=True)
+class SplitOut:
+    """Some of its alerts are another trouble."""
+
+    into: str
+    alerts: AlertCounts
+    examples: tuple[AlertExample, ...]
 
 
 @dataclass(frozen=True)
@@ -92,4 +151,21 @@ class Move:
     step: Step
 
 
-Command = Open | Attach | Detach | SetSeverity | Unpin | SetPublicState | PostUpdate | AddNote | ProposeMitigation | Move
+Command = (
+    Open
+    | Attach
+    | Detach
+    | Restate
+    | NoteFlapping
+    | Raise
+    | SetSeverity
+    | Unpin
+    | SetPublicState
+    | PostUpdate
+    | AddNote
+    | QuietPeriodOver
+    | Merge
+    | Absorb
+    | SplitOut
+    | Move
+)

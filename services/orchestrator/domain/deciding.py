@@ -81,7 +81,7 @@ class Batch:
 
     def __init__(self, policy: Policy, known: Known, now: datetime) -> None:
         self._policy, self._now = policy, now
-        self._context = Context(now=now, quiet_period=policy.quiet_period)
+        self._context = Context(now=now, quiet=policy.quiet)
         self._latest = dict(known.latest)
         self._incidents = {incident.id: incident for incident in known.incidents}
         self._by_key = _holders(known.incidents, now - policy.refire_window)

@@ -8,13 +8,17 @@ from typing import Any, TypeVar
 from schemas.incidents import (
     MAX_LINKS,
     MAX_SERVICES,
+    Absorbed,
     Actor,
     AlertCounts,
     AlertsAttached,
     AlertsResolved,
+    AlertsRestated,
     Change,
     Dismissed,
+    Flapping,
     Incident,
+    Merged,
     Mitigated,
     MitigationProposed,
     NoteAdded,
@@ -27,10 +31,11 @@ from schemas.incidents import (
     Resolved,
     SeverityChanged,
     SeverityUnpinned,
+    SplitOut,
     Update,
     UpdatePosted,
 )
-from schemas.vocabulary import IncidentState, worst
+from schemas.vocabulary import FiringState, IncidentState, worst
 
 SNAPSHOT_REASON, SNAPSHOT_UPDATE = 500, 1000
 """Characters of the two longest texts that the snapshot repeats; their events hold them whole."""
@@ -80,30 +85,61 @@ def _opened(change: Opened, happening: Happening) -> Incident:
     return incident.model_copy(update=_attached(incident, change.first, happening)) if change.first else incident
 
 
-def _attached(incident: Incident, change: AlertsAttached, _: Happening) -> Updates:
-    counts = incident.alerts.model_copy(
-        update={"firing": incident.alerts.firing + change.count, "gating": incident.alerts.gating + change.gating}
-    )
-    return {
-        "alerts": counts,
+def _attached(incident: Incident, change: AlertsAttached, happening: Happening) -> Updates:
+    more = AlertCounts(firing=change.count, gating=change.gating)
+    updates: Updates = {
         "alert_severity": worst([incident.alert_severity, change.severity]),
         "services": tuple(_first_distinct([*incident.services, *change.services], MAX_SERVICES)),
         "links": merged_links(incident.links, change.links),
-        "quiet_since": None if counts.gating else incident.quiet_since,
     }
+    return updates | _counted(incident.model_copy(update=updates), _sum(incident.alerts, more), happening)
 
 
 def _detached(incident: Incident, change: AlertsResolved, happening: Happening) -> Updates:
-    before = incident.alerts
-    counts = AlertCounts(
-        firing=max(0, before.firing - change.count),
-        muted=before.muted,
-        stale=before.stale,
-        resolved=before.resolved + change.count,
-        gating=max(0, before.gating - change.gating),
-    )
-    fell_quiet = bool(change.gating) and not counts.gating
-    return {"alerts": counts, "quiet_since": happening.at if fell_quiet else incident.quiet_since}
+    firing = change.count - change.muted - change.stale
+    fewer = AlertCounts(firing=firing, muted=change.muted, stale=change.stale, gating=change.gating, resolved=-change.count)
+    return _counted(incident, _sum(incident.alerts, fewer, sign=-1), happening)
+
+
+def _restated(incident: Incident, change: AlertsRestated, happening: Happening) -> Updates:
+    moved = {_COUNT[change.before]: -change.count, _COUNT[change.after]: change.count}
+    return _counted(incident, _sum(incident.alerts, AlertCounts(**moved)), happening)
+
+
+_COUNT = {FiringState.FIRING: "firing", FiringState.MUTED: "muted", FiringState.STALE: "stale", FiringState.RESOLVED: "resolved"}
+
+
+def _absorbed(incident: Incident, change: Absorbed, happening: Happening) -> Updates:
+    updates: Updates = {
+        "alert_severity": worst([incident.alert_severity, change.severity]),
+        "services": tuple(_first_distinct([*incident.services, *change.services], MAX_SERVICES)),
+        "links": merged_links(incident.links, change.links),
+    }
+    return updates | _counted(incident.model_copy(update=updates), _sum(incident.alerts, change.alerts), happening)
+
+
+def _split_out(incident: Incident, change: SplitOut, happening: Happening) -> Updates:
+    return _counted(incident, _sum(incident.alerts, change.alerts, sign=-1), happening)
+
+
+def _sum(counts: AlertCounts, more: AlertCounts, sign: int = 1) -> AlertCounts:
+    """Never below zero: a count that was lost once must not hide what fires now."""
+    return AlertCounts(**{name: max(0, getattr(counts, name) + sign * getattr(more, name)) for name in AlertCounts.model_fields})
+
+
+def _counted(incident: Incident, counts: AlertCounts, happening: Happening) -> Updates:
+    """The new counts, and since when it is quiet if they tell."""
+    after = incident.model_copy(update={"alerts": counts})
+    if holding(after):
+        return {"alerts": counts, "quiet_since": None}
+    return {"alerts": counts, "quiet_since": happening.at if holding(incident) else incident.quiet_since}
+
+
+def holding(incident: Incident) -> int:
+    """How many alerts that are not over hold it open: the S1/S2 ones, or any where there never was an S1/S2 one."""
+    if incident.alert_severity is not None and incident.alert_severity.critical:
+        return incident.alerts.gating
+    return incident.alerts.firing + incident.alerts.muted + incident.alerts.stale
 
 
 def _severity(incident: Incident, change: SeverityChanged, _: Happening) -> Updates:
@@ -136,6 +172,8 @@ def _ended(state: IncidentState, moment: str | None) -> Fold:
 _FOLDS: Mapping[type[Change], Fold] = {
     AlertsAttached: _attached,
     AlertsResolved: _detached,
+    AlertsRestated: _restated,
+    Flapping: lambda _incident, change, _happening: {"flapping_until": change.until},
     SeverityChanged: _severity,
     SeverityUnpinned: lambda *_: {"severity_pinned": False},
     PublicStateChanged: lambda _incident, change, _happening: {"public_state": change.after},
@@ -146,7 +184,10 @@ _FOLDS: Mapping[type[Change], Fold] = {
     Mitigated: _ended(IncidentState.MITIGATED, "mitigated_at"),
     Resolved: _ended(IncidentState.RESOLVED, "resolved_at"),
     Dismissed: _ended(IncidentState.DISMISSED, None),
-    Promoted: _ended(IncidentState.ACTIVE, None),
+    Promoted: lambda *_: {"state": IncidentState.ACTIVE},
+    Merged: lambda _incident, change, _happening: {"state": IncidentState.MERGED, "merged_into": change.into, "proposal": None},
+    Absorbed: _absorbed,
+    SplitOut: _split_out,
     Reopened: _reopened,
 }
 

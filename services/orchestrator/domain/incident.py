@@ -6,11 +6,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from schemas.incidents import (
+    Absorbed,
     AlertsAttached,
     AlertsResolved,
+    AlertsRestated,
     Change,
     Dismissed,
+    Flapping,
     Incident,
+    Merged,
     Mitigated,
     MitigationProposed,
     NoteAdded,
@@ -22,10 +26,12 @@ from schemas.incidents import (
     Resolved,
     SeverityChanged,
     SeverityUnpinned,
+    SplitOut,
     UpdatePosted,
 )
-from schemas.vocabulary import IncidentState, Severity
+from schemas.vocabulary import ActorKind, IncidentState, Severity
 from services.orchestrator.domain import commands as ask
+from services.orchestrator.domain.evolve import holding
 from services.orchestrator.domain.transitions import TRANSITIONS, Step, steps_from
 
 _OVER = frozenset({IncidentState.REVIEWED, IncidentState.DISMISSED, IncidentState.MERGED})
@@ -48,11 +54,19 @@ class Because:
 
 
 @dataclass(frozen=True)
+class Quiet:
+    """How long it must be quiet before mitigation is proposed, and before a triage incident is dismissed."""
+
+    active: timedelta
+    triage: timedelta = timedelta(minutes=30)
+
+
+@dataclass(frozen=True)
 class Context:
     """What a decision may look at besides the incident and the command."""
 
     now: datetime
-    quiet_period: timedelta
+    quiet: Quiet
     key_holder: str | None = None
     """The open incident that holds this one's correlation key, if another does."""
 
@@ -85,6 +99,7 @@ def _open(incident: Incident | None, command: ask.Open) -> Outcome:
                 correlation_key=command.correlation_key,
                 drill=command.drill,
                 first=_linked(command.first) if command.first else None,
+                split_from=command.split_from,
             )
         )
     ]
@@ -104,23 +119,48 @@ def _linked(command: ask.Attach) -> AlertsAttached:
 def _attach(incident: Incident, command: ask.Attach, _: Context) -> Outcome:
     if not incident.state.open:
         return Refusal("illegal_transition", f"{incident.id} is {incident.state}; alerts join open incidents only.")
-    changes = [Because(_linked(command)), *_raised(incident, command.severity)]
+    floor = _raised(incident, command.severity, command.why or _FLOOR.format(command.severity)) if command.floor else ()
+    changes = [Because(_linked(command)), *floor]
     if command.gating and incident.proposal is not None:
         changes.append(Because(ProposalCleared(), "a critical alert fires again"))
     return changes
 
 
-def _raised(incident: Incident, severity: Severity | None) -> Sequence[Because]:
-    """Severity follows the worst linked alert upwards, unless a person has pinned it."""
+_FLOOR = "an {} alert is linked, rule alert-severity-floor"
+
+
+def _raised(incident: Incident, severity: Severity | None, why: str) -> Sequence[Because]:
+    """Severity moves upwards only, and not at all where a person has pinned it."""
     if severity is None or not severity.outranks(incident.severity) or incident.severity_pinned:
         return ()
     change = SeverityChanged(before=incident.severity, after=severity, pinned=False)
-    return (Because(change, f"{incident.severity} → {severity}: an {severity} alert is linked (rule alert-severity-floor)"),)
+    return (Because(change, f"{incident.severity} → {severity}: {why}"),)
+
+
+def _raise(incident: Incident, command: ask.Raise, _: Context) -> Outcome:
+    if not incident.state.open or incident.severity_pinned or not command.severity.outranks(incident.severity):
+        return []
+    return [Because(SeverityChanged(before=incident.severity, after=command.severity, pinned=False))]
 
 
 def _detach(incident: Incident, command: ask.Detach, _: Context) -> Outcome:
     del incident
-    return [Because(AlertsResolved(count=command.count, gating=command.gating, examples=command.examples))]
+    over = AlertsResolved(
+        count=command.count, gating=command.gating, muted=command.muted, stale=command.stale, examples=command.examples
+    )
+    return [Because(over)]
+
+
+def _restate(_incident: Incident, command: ask.Restate, _context: Context) -> Outcome:
+    change = AlertsRestated(before=command.before, after=command.after, count=command.count, examples=command.examples)
+    return [Because(change)]
+
+
+def _note_flapping(incident: Incident, command: ask.NoteFlapping, context: Context) -> Outcome:
+    """Once per spell: while it is known to flap, only how long it holds is kept up."""
+    if not incident.state.open or (incident.flapping_until is not None and incident.flapping_until > context.now):
+        return []
+    return [Because(Flapping(alert=command.alert, times=command.times, until=command.until))]
 
 
 def _set_severity(incident: Incident, command: ask.SetSeverity, _: Context) -> Outcome:
@@ -137,7 +177,7 @@ def _unpin(incident: Incident, _command: ask.Unpin, _context: Context) -> Outcom
     if not incident.severity_pinned:
         return []
     unpinned = incident.model_copy(update={"severity_pinned": False})
-    return [Because(SeverityUnpinned()), *_raised(unpinned, incident.alert_severity)]
+    return [Because(SeverityUnpinned()), *_raised(unpinned, incident.alert_severity, _FLOOR.format(incident.alert_severity))]
 
 
 def _set_public_state(incident: Incident, command: ask.SetPublicState, _: Context) -> Outcome:
@@ -159,21 +199,56 @@ def _add_note(_incident: Incident, command: ask.AddNote, _context: Context) -> O
     return [Because(NoteAdded(text=command.text))]
 
 
-def quiet_due(incident: Incident, quiet_period: timedelta) -> datetime | None:
-    """When mitigation may be proposed; None when there is nothing to wait for."""
-    waiting = incident.state is IncidentState.ACTIVE and incident.proposal is None
-    if not waiting or incident.alerts.gating or incident.quiet_since is None:
+def quiet_due(incident: Incident, quiet: Quiet) -> datetime | None:
+    """When mitigation may be proposed, or a triage incident dismissed; None when there is nothing to wait for."""
+    period = {IncidentState.ACTIVE: quiet.active, IncidentState.TRIAGE: quiet.triage}.get(incident.state)
+    if period is None or incident.proposal is not None or incident.quiet_since is None or holding(incident):
         return None
-    return incident.quiet_since + quiet_period
+    if incident.opened_by.kind is ActorKind.PERSON and not (incident.alert_severity and incident.alert_severity.critical):
+        return None  # what a person declared is not over because a lesser alert is
+    due = incident.quiet_since + period
+    return max(due, incident.flapping_until) if incident.flapping_until else due
 
 
-def _propose(incident: Incident, _: ask.ProposeMitigation, context: Context) -> Outcome:
-    due = quiet_due(incident, context.quiet_period)
+def _quiet_period_over(incident: Incident, _: ask.QuietPeriodOver, context: Context) -> Outcome:
+    due = quiet_due(incident, context.quiet)
     if due is None or due > context.now or incident.quiet_since is None:
         return []
     minutes = (context.now - incident.quiet_since).total_seconds() / 60
+    if incident.state is IncidentState.TRIAGE:
+        return [Because(Dismissed(), f"it was never promoted, and all its alerts have been over for {minutes:.0f} minutes")]
     reason = f"all critical alerts have been over for {minutes:.0f} minutes" if minutes >= 1 else "all critical alerts are over"
     return [Because(MitigationProposed(quiet_since=incident.quiet_since), reason)]
+
+
+def _merge(incident: Incident, command: ask.Merge, _: Context) -> Outcome:
+    if command.into == incident.id:
+        return Refusal("illegal_transition", f"{incident.id} cannot be merged into itself.")
+    if (incident.state, Step.MERGE) not in TRANSITIONS:
+        return _impossible(incident, Step.MERGE)
+    return [Because(Merged(into=command.into))]
+
+
+def _absorb(incident: Incident, command: ask.Absorb, _: Context) -> Outcome:
+    if not incident.state.open:
+        return Refusal("illegal_transition", f"{incident.id} is {incident.state}; only an open incident takes in another.")
+    change = Absorbed(
+        source=command.source,
+        alerts=command.alerts,
+        severity=command.severity,
+        services=command.services,
+        links=command.links,
+    )
+    changes = [Because(change), *_raised(incident, command.severity, f"{command.source} was merged into it")]
+    if command.alerts.gating and incident.proposal is not None:
+        changes.append(Because(ProposalCleared(), "the merged incident has a critical alert that fires"))
+    return changes
+
+
+def _split_out(incident: Incident, command: ask.SplitOut, _: Context) -> Outcome:
+    if not incident.state.open:
+        return Refusal("illegal_transition", f"{incident.id} is {incident.state}; alerts are split out of open incidents only.")
+    return [Because(SplitOut(into=command.into, alerts=command.alerts, examples=command.examples))]
 
 
 _STEPS: Mapping[Step, Callable[[Incident], Change]] = {
@@ -186,24 +261,33 @@ _STEPS: Mapping[Step, Callable[[Incident], Change]] = {
 
 
 def _move(incident: Incident, command: ask.Move, context: Context) -> Outcome:
-    if (incident.state, command.step) not in TRANSITIONS:
-        possible = ", ".join(steps_from(incident.state)) or "nothing more"
-        detail = f"{incident.id} is {incident.state}, so it cannot {command.step}; possible now: {possible}."
-        return Refusal("illegal_transition", detail)
+    if (incident.state, command.step) not in TRANSITIONS or command.step not in _STEPS:
+        return _impossible(incident, command.step)
     if command.step is Step.REOPEN and context.key_holder not in {None, incident.id}:
         detail = f"{context.key_holder} is open for the same alerts ({incident.correlation_key}); work on that one."
         return Refusal("illegal_transition", detail)
     return [Because(_STEPS[command.step](incident))]
 
 
+def _impossible(incident: Incident, step: Step) -> Refusal:
+    possible = ", ".join(steps_from(incident.state)) or "nothing more"
+    return Refusal("illegal_transition", f"{incident.id} is {incident.state}, so it cannot {step}; possible now: {possible}.")
+
+
 _DECIDERS: Mapping[type[ask.Command], Decide] = {
     ask.Attach: _attach,
     ask.Detach: _detach,
+    ask.Restate: _restate,
+    ask.NoteFlapping: _note_flapping,
+    ask.Raise: _raise,
     ask.SetSeverity: _set_severity,
     ask.Unpin: _unpin,
     ask.SetPublicState: _set_public_state,
     ask.PostUpdate: _post_update,
     ask.AddNote: _add_note,
-    ask.ProposeMitigation: _propose,
+    ask.QuietPeriodOver: _quiet_period_over,
+    ask.Merge: _merge,
+    ask.Absorb: _absorb,
+    ask.SplitOut: _split_out,
     ask.Move: _move,
 }

@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 
 from schemas.ids import digest
 from schemas.vocabulary import Severity
+from services.orchestrator.domain.incident import Quiet
 
 MAX_KEY = 1000
 """Bytes; PostgreSQL indexes at most 2,704."""
@@ -34,6 +35,11 @@ class Policy:
     correlation: tuple[str, ...] = ("service", "env")
     quiet_period: timedelta = timedelta(minutes=5)
     refire_window: timedelta = timedelta(minutes=30)
+    triage_quiet_period: timedelta = timedelta(minutes=30)
+
+    @property
+    def quiet(self) -> Quiet:
+        return Quiet(active=self.quiet_period, triage=self.triage_quiet_period)
 
     def severity_of(self, labels: Mapping[str, str]) -> Severity | None:
         """What the alert's severity label means; None when it is missing or its word is not known."""

@@ -13,16 +13,20 @@ class Step(StrEnum):
     RESOLVE = "resolve"
     REOPEN = "reopen"
     DISMISS = "dismiss"
+    MERGE = "merge"
 
 
 TRANSITIONS: dict[tuple[S, Step], S] = {
     (S.TRIAGE, Step.PROMOTE): S.ACTIVE,
     (S.TRIAGE, Step.DISMISS): S.DISMISSED,
+    (S.TRIAGE, Step.MERGE): S.MERGED,
     (S.ACTIVE, Step.MITIGATE): S.MITIGATED,
     (S.ACTIVE, Step.RESOLVE): S.RESOLVED,
     (S.ACTIVE, Step.DISMISS): S.DISMISSED,
+    (S.ACTIVE, Step.MERGE): S.MERGED,
     (S.MITIGATED, Step.RESOLVE): S.RESOLVED,
     (S.MITIGATED, Step.REOPEN): S.ACTIVE,
+    (S.MITIGATED, Step.MERGE): S.MERGED,
     (S.RESOLVED, Step.REOPEN): S.ACTIVE,
     (S.DISMISSED, Step.REOPEN): S.ACTIVE,
 }

@@ -1,15 +1,21 @@
 """The sentence that a change is in the timeline. Whatever came from outside stays raw; who shows it renders it safely."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from schemas.incidents import (
     MAX_TEXT,
+    Absorbed,
+    AlertCounts,
+    AlertExample,
     AlertsAttached,
     AlertsResolved,
+    AlertsRestated,
     Change,
     Dismissed,
+    Flapping,
     Incident,
+    Merged,
     Mitigated,
     MitigationProposed,
     NoteAdded,
@@ -21,6 +27,7 @@ from schemas.incidents import (
     Resolved,
     SeverityChanged,
     SeverityUnpinned,
+    SplitOut,
     UpdatePosted,
 )
 
@@ -34,10 +41,25 @@ def _plural(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
+def _names(examples: Sequence[AlertExample]) -> str:
+    names = list(dict.fromkeys(example.name for example in examples))
+    return ", ".join(names[:3]) + ("" if len(names) <= 3 else " and others")
+
+
 def _attached(change: AlertsAttached, _: Incident) -> str:
-    names = list(dict.fromkeys(example.name for example in change.examples))
-    more = "" if len(names) <= 3 else " and others"
-    return f"{_plural(change.count, 'alert')} linked: {', '.join(names[:3])}{more}"
+    return f"{_plural(change.count, 'alert')} linked: {_names(change.examples)}"
+
+
+def _restated(change: AlertsRestated, _: Incident) -> str:
+    return f"{_plural(change.count, 'alert')} now {change.after} (was {change.before}): {_names(change.examples)}"
+
+
+def _alive(counts: AlertCounts) -> str:
+    return _plural(counts.firing + counts.muted + counts.stale, "alert")
+
+
+def _split(change: SplitOut, _: Incident) -> str:
+    return f"{_alive(change.alerts)} split out into {change.into}: {_names(change.examples)}"
 
 
 def _resolved_alerts(change: AlertsResolved, incident: Incident) -> str:
@@ -57,6 +79,8 @@ def _severity(change: SeverityChanged, _: Incident) -> str:
 
 
 def _opened(change: Opened, _: Incident) -> str:
+    if change.split_from:
+        return f"Split from {change.split_from} as {change.severity}: {change.title}"
     return f"Opened as {change.severity}{' in triage' if change.state == 'triage' else ''}: {change.title}"
 
 
@@ -64,6 +88,8 @@ _WORDS: Mapping[type[Change], Callable[[Any, Incident], str]] = {
     Opened: _opened,
     AlertsAttached: _attached,
     AlertsResolved: _resolved_alerts,
+    AlertsRestated: _restated,
+    Flapping: lambda change, _: f"Flapping ×{change.times}: {change.alert.name}",
     SeverityChanged: _severity,
     SeverityUnpinned: lambda *_: "Severity unpinned: rules may raise it again",
     PublicStateChanged: lambda change, _: f"Public state {change.before} → {change.after}",
@@ -76,4 +102,7 @@ _WORDS: Mapping[type[Change], Callable[[Any, Incident], str]] = {
     Reopened: lambda change, _: f"Reopened (was {change.before})",
     Dismissed: lambda *_: "Dismissed as a false alarm",
     Promoted: lambda *_: "Promoted from triage",
+    Merged: lambda change, _: f"Merged into {change.into}",
+    Absorbed: lambda change, _: f"{change.source} merged into this, with {_alive(change.alerts)} not over",
+    SplitOut: _split,
 }

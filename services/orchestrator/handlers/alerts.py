@@ -46,7 +46,7 @@ class Intake:
         outcome = Batch(policy, known, now).decide(alerts)
         await firings.change(connection, outcome.changed)
         await firings.add(connection, outcome.began, known=latest)
-        await self._journal.store(connection, outcome.events, policy.quiet_period)
+        await self._journal.store(connection, outcome.events, policy.quiet)
         return outcome
 
     def _after_commit(self, outcome: Outcome) -> None:

@@ -101,8 +101,8 @@ class Commands:
             incident, now = await incidents.get(connection, claimed.key), self._clock.now()
             await self._journal.work.cancel(connection, QUIET, [claimed.key])
             if incident is not None:
-                await self._carry_out(connection, incident.id, incident, ask.ProposeMitigation(), request, now)
-                await self._journal.set_timers(connection, [incident], policy.quiet_period, after=now)
+                await self._carry_out(connection, incident.id, incident, ask.QuietPeriodOver(), request, now)
+                await self._journal.set_timers(connection, [incident], policy.quiet, after=now)
         self._journal.wake()
 
     async def _carry_out(
@@ -116,11 +116,11 @@ class Commands:
     ) -> Answer | Refusal:
         policy = self._policy()
         holder = await incidents.key_holder(connection, incident.correlation_key) if incident else None
-        changes = decide(incident, command, Context(now=now, quiet_period=policy.quiet_period, key_holder=holder))
+        changes = decide(incident, command, Context(now=now, quiet=policy.quiet, key_holder=holder))
         if isinstance(changes, Refusal):
             return changes
         after, events = record(name, incident, changes, actor=request.actor, reason=request.reason, now=now, caused_at=now)
-        await self._journal.store(connection, events, policy.quiet_period)
+        await self._journal.store(connection, events, policy.quiet)
         self._metrics.commands.labels("done" if events else "unchanged").inc()
         assert after is not None
         return Answer(after)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -10,7 +10,7 @@ from schemas import topics
 from schemas.catalogue import encode
 from schemas.ids import digest
 from schemas.incidents import Incident, IncidentEvent
-from services.orchestrator.domain.incident import quiet_due
+from services.orchestrator.domain.incident import Quiet, quiet_due
 from services.orchestrator.store import incidents
 from services.runtime.bus.port import Message
 from services.runtime.outbox import Outbox
@@ -28,20 +28,20 @@ class Journal:
     work: Work
     timers: Worker | None = None
 
-    async def store(self, connection: AsyncConnection, happened: Sequence[IncidentEvent], quiet_period: timedelta) -> None:
+    async def store(self, connection: AsyncConnection, happened: Sequence[IncidentEvent], quiet: Quiet) -> None:
         """Append the events, publish them, and set or cancel the quiet-period timer of each incident."""
         if not happened:
             return
         await incidents.append(connection, happened)
         await self.outbox.put(connection, [message_of(event) for event in happened])
         final = {event.incident.id: event.incident for event in happened}
-        await self.set_timers(connection, list(final.values()), quiet_period)
+        await self.set_timers(connection, list(final.values()), quiet)
 
     async def set_timers(
-        self, connection: AsyncConnection, touched: Sequence[Incident], quiet_period: timedelta, *, after: datetime | None = None
+        self, connection: AsyncConnection, touched: Sequence[Incident], quiet: Quiet, *, after: datetime | None = None
     ) -> None:
         """Arm or cancel the quiet-period timer of each incident; one that was due before `after` has had its turn."""
-        due = {incident.id: quiet_due(incident, quiet_period) for incident in touched}
+        due = {incident.id: quiet_due(incident, quiet) for incident in touched}
         if after is not None:
             due = {name: when if when and when > after else None for name, when in due.items()}
         had_none = {incident.id for incident in touched if incident.version == 1}

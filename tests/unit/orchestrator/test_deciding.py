@@ -37,7 +37,7 @@ class Desk:
         return outcome
 
     def order(self, name: str, command: ask.Command, now: datetime = NOW) -> None:
-        changes = decide(self.incidents[name], command, Context(now, POLICY.quiet_period))
+        changes = decide(self.incidents[name], command, Context(now, POLICY.quiet))
         assert not isinstance(changes, Refusal), changes
         after, _ = record(name, self.incidents[name], changes, actor=ANN, reason="because", now=now)
         assert after
@@ -90,7 +90,7 @@ def test_a_worse_alert_raises_the_severity_with_the_reason(desk: Desk) -> None:
     outcome = desk.take(an_alert("Worse"))
     raised = outcome.events[-1]
     assert raised.change == {"before": "S2", "after": "S1", "pinned": False}
-    assert raised.reason == "S2 → S1: an S1 alert is linked (rule alert-severity-floor)"
+    assert raised.reason == "S2 → S1: an S1 alert is linked, rule alert-severity-floor"
 
 
 def test_a_pinned_severity_stays(desk: Desk) -> None:
@@ -123,7 +123,7 @@ def test_a_repeat_changes_nothing_but_last_seen(desk: Desk) -> None:
 def test_a_refire_withdraws_the_proposal(desk: Desk) -> None:
     desk.take(an_alert())
     desk.take(resolved(an_alert(), NOW + minutes(1)), now=NOW + minutes(1))
-    desk.order("INC-1", ask.ProposeMitigation(), NOW + minutes(7))
+    desk.order("INC-1", ask.QuietPeriodOver(), NOW + minutes(7))
     assert desk.incidents["INC-1"].proposal
     desk.take(an_alert(starts_at=NOW + minutes(8)), now=NOW + minutes(8))
     assert desk.incidents["INC-1"].proposal is None
@@ -206,7 +206,7 @@ def test_reopening_by_hand_begins_a_new_quiet_period(desk: Desk) -> None:
     desk.take(resolved(an_alert(), NOW + minutes(1)), now=NOW + minutes(1))
     desk.order("INC-1", ask.Move(Step.RESOLVE), NOW + minutes(20))
     desk.order("INC-1", ask.Move(Step.REOPEN), NOW + minutes(30))
-    desk.order("INC-1", ask.ProposeMitigation(), NOW + minutes(34))
+    desk.order("INC-1", ask.QuietPeriodOver(), NOW + minutes(34))
     assert desk.incidents["INC-1"].proposal is None
-    desk.order("INC-1", ask.ProposeMitigation(), NOW + minutes(35))
+    desk.order("INC-1", ask.QuietPeriodOver(), NOW + minutes(35))
     assert desk.incidents["INC-1"].proposal is not None
