@@ -45,8 +45,8 @@ firings = Table(
     Column("decided_at", UtcDateTime, nullable=False),
     Column("reason", Text, nullable=False),
     Column("facts", JSON, nullable=False),
-    Column("key", Text, nullable=False),
-    Column("begins", JSON, nullable=False),
+    Column("key", Text, nullable=False, server_default=text("''")),
+    Column("begins", JSON, nullable=False, server_default="[]"),
     Column("recheck_at", UtcDateTime),
     Column("closed_at", UtcDateTime),
     Column("closed_before", BigInteger),
@@ -124,7 +124,7 @@ events = Table(
     Column("reason", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("change", JSON, nullable=False),
-    Column("position", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False, server_default="0"),
 )
 
 notices = Table(

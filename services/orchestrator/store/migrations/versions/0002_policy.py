@@ -22,7 +22,7 @@ def upgrade() -> None:
 
 def _firings() -> None:
     for column in (
-        sa.Column("key", sa.Text, nullable=False, server_default=""),
+        sa.Column("key", sa.Text, nullable=False, server_default=sa.text("''")),
         sa.Column("begins", sa.JSON, nullable=False, server_default="[]"),
         sa.Column("recheck_at", UtcDateTime),
         sa.Column("closed_at", UtcDateTime),
@@ -31,7 +31,8 @@ def _firings() -> None:
         sa.Column("decided_severity", sa.Text),
     ):
         op.add_column("firings", column)
-    op.execute("UPDATE firings SET decided_incident = incident, decided_severity = severity")
+    key = "json_extract(facts, '$.correlation_key')" if op.get_bind().dialect.name == "sqlite" else "facts ->> 'correlation_key'"
+    op.execute(f"UPDATE firings SET decided_incident = incident, decided_severity = severity, key = coalesce({key}, '')")  # noqa: S608  one of two constants
     due, waiting = sa.text("recheck_at IS NOT NULL"), sa.text("latest AND incident IS NULL AND ends_at IS NULL")
     op.create_index("firings_recheck", "firings", ["recheck_at"], postgresql_where=due, sqlite_where=due)
     op.create_index("firings_waiting", "firings", ["key"], postgresql_where=waiting, sqlite_where=waiting)
