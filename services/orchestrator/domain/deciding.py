@@ -23,7 +23,8 @@ from services.orchestrator.domain.ledger import Cause, Ledger, Outcome
 from services.orchestrator.domain.linking import attach, detach, example, title
 from services.orchestrator.domain.maintenance import covering
 from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.severity import Assessment, Found, assess, noted, spoken
+from services.orchestrator.domain.severity import Assessment, Found, assess, noted
+from services.orchestrator.domain.spoken import written
 from services.orchestrator.domain.transitions import Step
 from services.orchestrator.domain.world import UMBRELLA_KEY, World
 
@@ -77,13 +78,20 @@ class Batch:
 
     def adopt(self, waiting: Iterable[Firing]) -> None:
         """Firings without an incident whose key now has one join it, unless a rule wants them recorded only."""
-        stored = (firing for firing in waiting if firing.decision and firing.decision.seq not in self._ledger.changed)
-        for firing in [*stored, *self._ledger.began.values()]:
+        opened = set(self.opened_keys)
+        for firing in self._unlinked(waiting):
             holder = self._world.holder(firing.key, firing.fingerprint)
-            if firing.incident is None and firing.ends_at is None and holder is not None and self._may_join(firing):
+            if firing.key in opened and holder is not None and self._may_join(firing):
                 self._ledger.link(firing, holder.id, "joined", f"{holder.id} was opened for the same key")
                 self._tally(holder.id, self._now).began.append((firing, Found(firing.severity)))
         self._tell_all()
+
+    def _unlinked(self, waiting: Iterable[Firing]) -> list[Firing]:
+        """Of these and of what began in this batch, as it is now, what has no incident and is not over."""
+        began = self._ledger.began.values()
+        numbers = {_number(firing) for firing in began}
+        latest = (self._world.latest.get(firing.fingerprint, firing) for firing in waiting if _number(firing) not in numbers)
+        return [firing for firing in (*latest, *began) if firing.incident is None and firing.ends_at is None]
 
     def _may_join(self, firing: Firing) -> bool:
         rule = self._policy.rule_for(firing.labels, firing.severity)
@@ -251,7 +259,7 @@ class Batch:
 
     def _umbrella_title(self) -> str:
         guard = self._policy.guard
-        return f"Alert storm: more than {guard.count} incidents within {spoken(guard.within)}"
+        return f"Alert storm: more than {guard.count} incidents within {written(guard.within)}"
 
     def _end(self, firing: Firing, state: FiringState, heard: datetime) -> None:
         firing = replace(firing, recheck_at=None, closed_at=self._now, closed_before=self._world.next_decision)
@@ -284,8 +292,13 @@ class Batch:
 
     def _flapping(self, firing: Firing, heard: datetime) -> tuple[ask.Command, Cause]:
         within, times = self._policy.flapping.within, len(firing.begins)
-        reason = f"it began {times} times within {spoken(within)}; the incident stays open until it is quiet for so long"
+        reason = f"it began {times} times within {written(within)}; the incident stays open until it is quiet for so long"
         return ask.NoteFlapping(example(firing), times, self._now + within), Cause("flapping", reason, heard)
+
+
+def _number(firing: Firing) -> int:
+    assert firing.decision is not None
+    return firing.decision.seq
 
 
 def _unseen(firing: Firing) -> Verdict:
