@@ -12,6 +12,7 @@ from services.windows.errors import WindowError, shown
 
 LONGEST_RULE = 500
 MOST_INTERVALS, MOST_OCCURRENCES = 1000, 10_000
+FIRST_YEAR, NEVER = 1970, 9000
 
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _DAY = re.compile(r"([+-]?[0-9]{1,2})?(MO|TU|WE|TH|FR|SA|SU)")
@@ -103,13 +104,17 @@ def _days(name: str, value: str) -> tuple[tuple[int, int | None], ...]:
     return tuple(sorted(found, key=lambda day: (day[0], day[1] or 0)))
 
 
-def _until(name: str, value: str) -> datetime:
-    """In UTC with a `Z`, else by the window's own clock; a date alone means the whole day."""
+def _until(name: str, value: str) -> datetime | None:
+    """In UTC with a `Z`, else by the window's own clock; a date alone means the whole day. So far away, it is none."""
     try:
         moment = datetime.strptime(value, _MOMENTS.get(len(value), "?"))  # noqa: DTZ007  wall clock
     except ValueError:
+        moment = None
+    if moment is None or moment.year < FIRST_YEAR:
         expected = "20261231, 20261231T220000 (wall clock) or 20261231T220000Z (UTC)"
-        raise refuse(f"{name}={shown(value)}; expected a moment like {expected}") from None
+        raise refuse(f"{name}={shown(value)}; expected a moment like {expected}")
+    if moment.year >= NEVER:
+        return None
     if len(value) == len("20261231"):
         return datetime.combine(moment, time(23, 59, 59))
     return moment.replace(tzinfo=UTC) if value.endswith("Z") else moment

@@ -7,11 +7,12 @@ from zoneinfo import ZoneInfo
 
 from services.windows.calendar import Calendar
 from services.windows.errors import WindowError, shown
+from services.windows.grammar import FIRST_YEAR
 from services.windows.rule import parse_rule
 from services.windows.zones import moment_of, zone_of
 
 LONGEST = timedelta(days=31)
-FIRST_YEAR, LAST_YEAR = 1970, 2199
+LAST_YEAR = 2199
 
 _ONCE = "FREQ=DAILY;COUNT=1"
 

@@ -74,6 +74,7 @@ def test_every_so_many_hours_is_counted_by_the_clock() -> None:
         ("FREQ=DAILY;COUNT=5;UNTIL=20271201", "expected one of them"),
         ("FREQ=DAILY;UNTIL=2027-12-01", "expected a moment like 20261231"),
         ("FREQ=DAILY;UNTIL=20270231", "expected a moment like 20261231"),
+        ("FREQ=DAILY;UNTIL=00010101", "expected a moment like 20261231"),
         ("FREQ=DAILY;UNTIL=", "expected a moment like 20261231"),
         ("FREQ=WEEKLY;BYDAY=XX", "expected a weekday like SU"),
         ("FREQ=WEEKLY;BYDAY=0MO", "expected a weekday like SU"),

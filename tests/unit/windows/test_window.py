@@ -119,8 +119,11 @@ def test_a_rule_ends_where_it_says(rrule: str, last: str) -> None:
     assert window.over_at >= utc(last) + HOUR
 
 
-def test_one_without_an_end_is_never_over() -> None:
-    assert daily("2026-12-01T22:00").over_at is None
+@pytest.mark.parametrize("rrule", ["FREQ=DAILY", "FREQ=DAILY;UNTIL=99991231", "FREQ=DAILY;UNTIL=99991231T235959Z"])
+def test_one_without_an_end_is_never_over(rrule: str) -> None:
+    window = daily("2026-12-01T22:00", zone="America/New_York", rrule=rrule)
+    assert window.over_at is None
+    assert window.next(utc("2199-12-31T00:00")) == utc("2199-12-31T03:00")
 
 
 def test_the_first_occurrence_is_the_first_that_fits_not_the_start() -> None:
