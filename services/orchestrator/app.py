@@ -1,19 +1,25 @@
 """The orchestrator's composition root."""
 
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from prometheus_client import CollectorRegistry
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import topics
 from schemas.vocabulary import Severity
 from services.config import ConfigFile
 from services.orchestrator.api import overrides, reads
-from services.orchestrator.domain.policy import Policy
+from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.handlers.alerts import Intake
 from services.orchestrator.handlers.commands import Commands
-from services.orchestrator.handlers.journal import QUIET, Journal
+from services.orchestrator.handlers.decider import Decider, Surroundings
+from services.orchestrator.handlers.journal import QUIET, RECHECK, Journal
+from services.orchestrator.handlers.timers import Timers
 from services.orchestrator.handlers.views import Views
 from services.orchestrator.metrics import OrchestratorMetrics
+from services.orchestrator.policyfile import PolicyInForce
 from services.orchestrator.store import incidents, tables
 from services.runtime.auth import Grants
 from services.runtime.bus.consume import Consumer
@@ -34,17 +40,8 @@ READS = (topics.ALERTS, topics.DELIVERIES)
 GAUGE_INTERVAL = 5.0
 
 
-def policy_of(file: ConfigFile) -> Policy:
-    """The rules in force, from the configuration in force."""
-    config = file.config
-    return Policy(
-        version=file.hash,
-        severity_label=config.severity.label,
-        severity_map=dict(config.severity.map),
-        correlation=tuple(config.correlation.by),
-        quiet_period=config.timers.quiet_period,
-        refire_window=config.timers.refire_window,
-    )
+async def _no_windows(_: AsyncConnection) -> Sequence[Maintenance]:
+    return ()
 
 
 def build(
@@ -58,16 +55,19 @@ def build(
     registry: CollectorRegistry,
 ) -> Part:
     """The orchestrator as a part of a process."""
-    metrics.declare(NAME, READS, (QUIET,))
+    metrics.declare(NAME, READS, (QUIET, RECHECK))
     counted = OrchestratorMetrics(registry)
     outbox = Outbox(NAME, tables.outbox, database, bus, metrics)
     journal = Journal(outbox, Work(tables.work))
-    commands = Commands(database, journal, lambda: policy_of(config), clock, counted)
-    intake = Intake(journal, lambda: policy_of(config), clock, counted)
-    timers = Worker(
-        service=NAME, queue=QUIET, work=journal.work, database=database, do=commands.fire_timer, clock=clock, metrics=metrics
-    )
-    journal.timers = timers
+    policy = PolicyInForce(config)
+    commands = Commands(database, journal, policy, clock, counted)
+    decider = Decider(journal, Surroundings(policy, _no_windows, dict), clock)
+    intake = Intake(decider, journal, clock, counted)
+    due = Timers(database, journal, decider, policy, clock)
+    common: dict[str, Any] = {"service": NAME, "work": journal.work, "database": database, "clock": clock, "metrics": metrics}
+    timers = Worker(queue=QUIET, do=due.incident_is_due, **common)
+    rechecks = Worker(queue=RECHECK, do=due.firings_are_due, **common)
+    journal.timers = (timers, rechecks)
     consumer = Consumer(
         service=NAME, bus=bus, database=database, offsets=Offsets(tables.offsets), topics=READS,
         handler=intake.handle, serial=True, clock=clock, metrics=metrics,
@@ -98,7 +98,7 @@ def build(
         name=NAME,
         start=start,
         stop=database.stop,
-        loops={"consumer": consumer.run, "outbox": outbox.run, "timers": timers.run, "gauges": gauges},
+        loops={"consumer": consumer.run, "outbox": outbox.run, "timers": timers.run, "rechecks": rechecks.run, "gauges": gauges},
         routers=(reads.routes(Views(database), grants), overrides.routes(commands, grants)),
         readiness=readiness,
     )

@@ -5,40 +5,25 @@ Durations are written as Prometheus writes them (`30s`, `5m`, `1h30m`, `2d`). No
 
 import difflib
 import hashlib
-import re
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from services.runtime.durations import Duration, parse_duration
 from services.runtime.errors import ConfigError, Fault
+
+__all__ = ["Duration", "Section", "load", "parse", "parse_duration"]
 
 M = TypeVar("M", bound=BaseModel)
 
-_DURATION = re.compile("".join(f"(?:([0-9]{{1,6}}){unit})?" for unit in "dhms"))
-
-
-def parse_duration(value: object) -> timedelta:
-    """A duration like `5m` or `1h30m`; raises ValueError with what was expected."""
-    if isinstance(value, timedelta):
-        return value
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) and value.strip() else None
-    if match is None:
-        raise ValueError("expected a duration like 30s, 5m, 1h30m or 2d")
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-
 
 class Section(BaseModel):
-    """A mapping of the file: unknown keys are errors."""
+    """A mapping of the file: unknown keys are errors. The text under a key is what editors show for it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class _Positions:

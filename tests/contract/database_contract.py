@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -24,11 +25,17 @@ from schemas.incidents import Incident
 from schemas.vocabulary import IncidentState, Severity
 from services.notifier.store.tables import METADATA as NOTIFIER
 from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.deciding import Batch, Known, Outcome
+from services.orchestrator.domain.groups import Group
 from services.orchestrator.domain.happen import record
 from services.orchestrator.domain.incident import Context, Refusal, decide
+from services.orchestrator.domain.ledger import Outcome
+from services.orchestrator.domain.maintenance import Maintenance
+from services.orchestrator.domain.policy import Policy
+from services.orchestrator.domain.rules import EVERYTHING, Breadth, SeverityRule
 from services.orchestrator.domain.transitions import Step
-from services.orchestrator.store import answers, firings, incidents, notices
+from services.orchestrator.handlers.decider import Decider, Surroundings
+from services.orchestrator.handlers.journal import Journal
+from services.orchestrator.store import answers, firings, incidents, keys, notices, policies, turns
 from services.orchestrator.store import tables as orchestrator
 from services.runtime.bus.port import Message, Record, TopicPartition
 from services.runtime.clock import ManualClock
@@ -622,17 +629,19 @@ class Desk:
         self.database = database
 
     async def take(self, *alerts: Any, now: datetime = NOW) -> Outcome:
+        return await self.take_by(POLICY, *alerts, now=now)
+
+    async def take_by(self, policy: Policy, *alerts: Any, now: datetime = NOW) -> Outcome:
+        async def windows(_: AsyncConnection) -> Sequence[Maintenance]:
+            return ()
+
+        metrics = RuntimeMetrics(CollectorRegistry())
+        journal = Journal(
+            Outbox("orchestrator", orchestrator.outbox, self.database, MemoryBus(), metrics), Work(orchestrator.work)
+        )
+        decider = Decider(journal, Surroundings(lambda: policy, windows, dict), ManualClock(now))
         async with self.database.transaction(serial=True) as connection:
-            latest = await firings.latest(connection, {alert.fingerprint for alert in alerts})
-            keys = {POLICY.correlation_key(alert.labels) for alert in alerts}
-            linked = {firing.incident for firing in latest.values() if firing.incident}
-            concerned = await incidents.concerned(connection, keys, linked, now - POLICY.refire_window)
-            numbers = await incidents.next_numbers(connection)
-            outcome = Batch(POLICY, Known(latest, concerned, *numbers), now).decide(alerts)
-            await firings.change(connection, outcome.changed)
-            await firings.add(connection, outcome.began, known=latest)
-            await incidents.append(connection, outcome.events)
-        return outcome
+            return await decider.decide(connection, alerts)
 
     async def order(self, name: str, command: ask.Command, now: datetime = NOW) -> Incident:
         async with self.database.transaction(serial=True) as connection:
@@ -642,10 +651,10 @@ class Desk:
     async def carry_out(
         self, connection: AsyncConnection, name: str, incident: Incident | None, command: ask.Command, now: datetime = NOW
     ) -> Incident:
-        changes = decide(incident, command, Context(now, POLICY.quiet))
+        changes = decide(incident, command, Context(now, POLICY.periods))
         assert not isinstance(changes, Refusal), changes
         after, events = record(name, incident, changes, actor=ANN, reason="because", now=now)
-        await incidents.append(connection, events)
+        await incidents.append(connection, events, 1)
         assert after
         return after
 
@@ -745,24 +754,84 @@ class StoreContract:
             async with desk.database.transaction() as connection:
                 await desk.carry_out(connection, "INC-2", None, declared(2, key=HOSTILE))
         async with desk.database.transaction() as connection:
-            assert await incidents.key_holder(connection, HOSTILE) == "INC-1"
+            await keys.hold(connection, {HOSTILE: "INC-1"})
+            assert await keys.open_holder(connection, HOSTILE) == "INC-1"
             await desk.carry_out(connection, "INC-1", first, ask.Move(Step.RESOLVE))
-            assert await incidents.key_holder(connection, HOSTILE) is None
+            assert await keys.open_holder(connection, HOSTILE) is None
+            assert await keys.open_holder(connection, None) is None
             assert (await incidents.next_numbers(connection))[1] == 2
             await desk.carry_out(connection, "INC-2", None, declared(2, key=HOSTILE))
             await desk.carry_out(connection, "INC-3", None, declared(3))
             await desk.carry_out(connection, "INC-4", None, declared(4))
 
-    async def test_concerned_are_the_open_the_recent_and_the_linked(self, desk: Desk) -> None:
+    async def test_incidents_by_name_the_open_ones_and_those_that_ended_lately(self, desk: Desk) -> None:
         async with desk.database.transaction() as connection:
             for number, key in enumerate(["open", "recent", "old", "linked", "none of it"], start=1):
                 incident = await desk.carry_out(connection, f"INC-{number}", None, declared(number, key=key))
                 at = NOW if key == "recent" else NOW - minutes(60)
                 if key != "open":
                     await desk.carry_out(connection, incident.id, incident, ask.Move(Step.RESOLVE), at)
-            found = await incidents.concerned(connection, ["open", "recent", "old", "x"], ["INC-4"], NOW - minutes(30))
-            assert sorted(incident.id for incident in found) == ["INC-1", "INC-2", "INC-4"]
-            assert await incidents.concerned(connection, [], [], NOW) == []
+            assert sorted(found.id for found in await incidents.named(connection, ["INC-4", "INC-1", "x"])) == ["INC-1", "INC-4"]
+            assert await incidents.named(connection, []) == []
+            assert [found.id for found in await incidents.open_ones(connection)] == ["INC-1"]
+            assert [found.id for found in await incidents.ended_since(connection, NOW - minutes(30))] == ["INC-2"]
+
+    async def test_a_key_has_a_holder_and_evidence_which_change_apart(self, desk: Desk) -> None:
+        breadth = Breadth("service", 2, minutes(5))
+        group = Group(lesser=(NOW,), openings=(NOW, NOW + minutes(1))).with_value("rule", breadth, HOSTILE, NOW)
+        async with desk.database.transaction() as connection:
+            assert await keys.load(connection, ["k", HOSTILE]) == ({}, {})
+            await keys.keep(connection, {"k": group, HOSTILE: Group(lesser=(NOW,))})
+            await keys.hold(connection, {"k": "INC-1", "other": "INC-1"})
+            await keys.keep(connection, {HOSTILE: group})
+            assert await keys.load(connection, ["k", HOSTILE, "x"]) == ({"k": "INC-1"}, {"k": group, HOSTILE: group})
+            await keys.hand_over(connection, "INC-1", "INC-2")
+            assert (await keys.load(connection, ["k", "other"]))[0] == {"k": "INC-2", "other": "INC-2"}
+
+    async def test_what_waits_joins_the_incident_of_its_key_and_its_decision_stands(self, desk: Desk) -> None:
+        lesser = [an_alert(f"Slow{number}", severity="s3") for number in range(3)]
+        await desk.take(*lesser)
+        await desk.take(resolved(lesser[2], NOW + minutes(1)), an_alert(env="other", severity="s3"), now=NOW + minutes(1))
+        outcome = await desk.take(an_alert(), now=NOW + minutes(2))
+        assert [(turn.seq, turn.event, turn.incident) for turn in outcome.turns] == [
+            (1, "joined", "INC-1"),
+            (2, "joined", "INC-1"),
+        ]
+        async with desk.database.read() as connection:
+            (first,) = await firings.history(connection, lesser[0].fingerprint)
+            assert await turns.of(connection, [1, 2, 3]) == {1: [outcome.turns[0]], 2: [outcome.turns[1]]}
+            incident = await incidents.get(connection, "INC-1")
+        assert first.incident == "INC-1"
+        assert first.decision
+        assert (first.decision.action, first.decision.incident) == ("record", None)
+        assert incident
+        assert (incident.alerts.firing, incident.alerts.gating) == (3, 1)
+
+    async def test_a_firing_is_looked_at_again_when_time_may_have_changed_it(self, desk: Desk) -> None:
+        slow = SeverityRule("slow-for-long", EVERYTHING, Severity.S2, persists=minutes(30))
+        policy = replace(POLICY, severity_rules=(slow,))
+        alert = an_alert(severity="s3")
+        await desk.take_by(policy, alert)
+        async with desk.database.read() as connection:
+            assert await firings.next_due(connection) == NOW + minutes(30)
+            assert await firings.due(connection, NOW + minutes(29)) == []
+        outcome = await desk.take_by(policy, now=NOW + minutes(30))
+        assert [(turn.seq, turn.event, turn.incident) for turn in outcome.turns] == [(1, "opened", "INC-1")]
+        assert "firing for 30m, rule slow-for-long" in outcome.turns[0].reason
+        async with desk.database.read() as connection:
+            assert await firings.next_due(connection) is None
+            (firing,) = await firings.history(connection, alert.fingerprint)
+        assert (firing.incident, firing.severity) == ("INC-1", Severity.S2)
+        assert firing.decision
+        assert firing.decision.severity is Severity.S3
+
+    async def test_a_policy_is_kept_under_its_hash_as_it_first_decided(self, desk: Desk) -> None:
+        async with desk.database.transaction() as connection:
+            assert await policies.get(connection, "sha256:a") is None
+            await policies.keep(connection, "sha256:a", {"rules": [HOSTILE]}, NOW)
+            await policies.keep(connection, "sha256:a", {"rules": []}, NOW + minutes(1))
+            kept = await policies.get(connection, "sha256:a")
+        assert kept == {"hash": "sha256:a", "first_used_at": NOW, "document": {"rules": [HOSTILE]}}
 
     async def test_pages_and_counts_of_incidents(self, desk: Desk) -> None:
         async with desk.database.transaction() as connection:

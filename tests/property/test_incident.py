@@ -11,7 +11,7 @@ from schemas.vocabulary import FiringState, IncidentState, PublicState, Severity
 from services.orchestrator.domain import commands as ask
 from services.orchestrator.domain.evolve import Happening, evolve
 from services.orchestrator.domain.happen import record
-from services.orchestrator.domain.incident import Context, Quiet, Refusal, decide
+from services.orchestrator.domain.incident import Context, Periods, Refusal, decide
 from services.orchestrator.domain.transitions import Step
 from tests.builders import ANN, NOW
 
@@ -45,7 +45,7 @@ commands = st.one_of(
     st.builds(ask.SetPublicState, state=st.sampled_from(PublicState)),
     st.builds(ask.PostUpdate, text=long_texts, next_in=st.sampled_from([None, timedelta(minutes=10)])),
     st.builds(ask.AddNote, text=texts),
-    st.just(ask.QuietPeriodOver()),
+    st.just(ask.TimePassed()),
     st.builds(ask.Restate, before=st.sampled_from([FiringState.FIRING, FiringState.STALE]), after=st.just(FiringState.MUTED),
               count=st.integers(1, 3), examples=st.just(())),
     st.builds(ask.NoteFlapping, alert=st.just(AlertExample(fingerprint="f", name="a")), times=st.integers(3, 9),
@@ -64,7 +64,7 @@ def _run(sequence: list[ask.Command]) -> tuple[Incident | None, list[IncidentEve
     events: list[IncidentEvent] = []
     for number, command in enumerate(sequence):
         now = NOW + timedelta(minutes=number * 3)
-        outcome = decide(incident, command, Context(now, Quiet(timedelta(minutes=5))))
+        outcome = decide(incident, command, Context(now, Periods(timedelta(minutes=5))))
         if isinstance(outcome, Refusal):
             assert outcome.detail
             continue
@@ -121,12 +121,12 @@ def test_every_change_is_in_the_catalogue_and_has_words() -> None:
 
 def test_a_refusal_names_what_is_possible() -> None:
     incident, _ = _run([ask.Open("INC-1", "u", "t", Severity.S1), ask.Move(Step.RESOLVE)])
-    refused = decide(incident, ask.Move(Step.MITIGATE), Context(NOW, Quiet(timedelta(minutes=5))))
+    refused = decide(incident, ask.Move(Step.MITIGATE), Context(NOW, Periods(timedelta(minutes=5))))
     assert refused == Refusal("illegal_transition", "INC-1 is resolved, so it cannot mitigate; possible now: reopen.")
 
 
 def test_reopening_is_refused_while_another_holds_the_key() -> None:
     incident, _ = _run([ask.Open("INC-1", "u", "t", Severity.S1, correlation_key="k"), ask.Move(Step.RESOLVE)])
-    refused = decide(incident, ask.Move(Step.REOPEN), Context(NOW, Quiet(timedelta(minutes=5)), key_holder="INC-2"))
+    refused = decide(incident, ask.Move(Step.REOPEN), Context(NOW, Periods(timedelta(minutes=5)), key_holder="INC-2"))
     assert isinstance(refused, Refusal)
     assert "INC-2" in refused.detail

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from schemas.incidents import MAX_SERVICE, MAX_SERVICES, MAX_TEXT, MAX_TITLE
 from schemas.vocabulary import PublicState, Severity
-from services.orchestrator.domain.policy import one_line
+from services.orchestrator.domain.labels import one_line
 from services.runtime.yamlfile import parse_duration
 
 _CONTROL = re.compile(r"[\x01-\x08\x0b-\x1f\x7f-\x9f]")

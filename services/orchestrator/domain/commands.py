@@ -113,8 +113,8 @@ class AddNote:
 
 
 @dataclass(frozen=True)
-class QuietPeriodOver:
-    """The quiet period may be over: mitigation is proposed, a triage incident is dismissed."""
+class TimePassed:
+    """A moment has come for which the incident waited: mitigation may be proposed, a triage incident dismissed or promoted."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ Command = (
     | SetPublicState
     | PostUpdate
     | AddNote
-    | QuietPeriodOver
+    | TimePassed
     | Merge
     | Absorb
     | SplitOut

@@ -1,305 +1,306 @@
-"""Deciding about alerts: what becomes of each new firing, and what that does to incidents.
+"""Deciding: what becomes of each new firing, of firings that time has changed, and what that does to incidents.
 
 A batch of messages is decided as if they had come one by one; what it does to one incident is told in a handful of
-events, however many alerts there were. Same log, same policy: same decisions.
+events, however many alerts there were. What was due before is done first, so that it does not matter how late a timer is.
+Same log, same policy: same decisions.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from schemas.alerts import AlertReceived
 from schemas.ids import digest, incident_id
-from schemas.incidents import (
-    MAX_EXAMPLES,
-    MAX_LINKS,
-    MAX_SERVICE,
-    MAX_SERVICES,
-    MAX_TEXT,
-    MAX_TITLE,
-    MAX_URL,
-    Actor,
-    AlertExample,
-    Incident,
-    IncidentEvent,
-)
-from schemas.vocabulary import Action, ActorKind, IncidentState, worst
+from schemas.incidents import MAX_SERVICE, MAX_TEXT
+from schemas.vocabulary import Action, ActorKind, FiringState, IncidentState
 from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.evolve import merged_links
 from services.orchestrator.domain.firings import Decision, Firing, News, observe
-from services.orchestrator.domain.happen import record
-from services.orchestrator.domain.incident import Context, Refusal, decide
-from services.orchestrator.domain.policy import Policy, environment_of, one_line, service_of
+from services.orchestrator.domain.groups import newest
+from services.orchestrator.domain.judging import Judge, Verdict, Where
+from services.orchestrator.domain.labels import environment_of, one_line, service_of
+from services.orchestrator.domain.ledger import Cause, Ledger, Outcome
+from services.orchestrator.domain.linking import attach, detach, example, title
+from services.orchestrator.domain.maintenance import covering
+from services.orchestrator.domain.policy import Policy
+from services.orchestrator.domain.severity import Assessment, Found, assess, noted
+from services.orchestrator.domain.spoken import written
 from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.world import UMBRELLA_KEY, World
 
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a rule says of a firing, before it has a number."""
-
-    action: Action
-    rule: str
-    reason: str
-    incident: str | None = None
+_OPENS = frozenset({Where.OPEN, Where.TRIAGE, Where.UMBRELLA})
 
 
 @dataclass
 class Tally:
-    """What a batch does to one incident."""
+    """What a batch does to one incident: alerts that began with the reason for their severity, that ended with the state
+    they were in, the flapping one, and when the first of all that was heard."""
 
-    began: list[Firing] = field(default_factory=list)
-    ended: list[Firing] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Known:
-    """What the store knows about the alerts of a batch.
-
-    `latest` by fingerprint; `incidents` are the open ones with a key of the batch, those that were resolved within the
-    re-fire window, and those that the latest firings are linked to.
-    """
-
-    latest: Mapping[str, Firing]
-    incidents: Sequence[Incident]
-    next_decision: int
-    next_incident: int
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What to store: new firings (in order; of one fingerprint the last is the latest), those that changed, and events."""
-
-    began: list[Firing]
-    changed: list[Firing]
-    events: list[IncidentEvent]
-    incidents: list[Incident]
+    began: list[tuple[Firing, Found]] = field(default_factory=list)
+    ended: list[tuple[Firing, FiringState]] = field(default_factory=list)
+    flapping: Firing | None = None
+    caused_at: datetime | None = None
 
 
 class Batch:
-    """Decides one batch. Lives for one transaction."""
+    """Decides one batch at one moment on a world, which it keeps up to date."""
 
-    def __init__(self, policy: Policy, known: Known, now: datetime) -> None:
-        self._policy, self._now = policy, now
-        self._context = Context(now=now, quiet=policy.quiet)
-        self._latest = dict(known.latest)
-        self._incidents = {incident.id: incident for incident in known.incidents}
-        self._by_key = _holders(known.incidents, now - policy.refire_window)
-        self._seq, self._number = known.next_decision, known.next_incident
-        self._began: dict[int, Firing] = {}
-        self._changed: dict[str, Firing] = {}
-        self._events: list[IncidentEvent] = []
+    def __init__(self, policy: Policy, world: World, now: datetime, *, telling: bool = True) -> None:
+        self._policy, self._world, self._now = policy, world, now
+        self._judge = Judge(policy, world, now)
+        self._ledger = Ledger(policy, world, now, telling=telling)
         self._tallies: dict[str, Tally] = {}
-        self._caused_at: dict[str, datetime] = {}
 
-    def decide(self, alerts: Iterable[AlertReceived]) -> Outcome:
-        """The outcome of the messages in their order."""
+    def decide(self, alerts: Iterable[AlertReceived]) -> None:
+        """What is due, then the messages in their order."""
+        self.catch_up()
         for alert in alerts:
             self._take(alert)
-        for incident, tally in self._tallies.items():
-            self._tell(incident, tally)
-        touched = {event.incident.id for event in self._events}
-        return Outcome(
-            began=list(self._began.values()),
-            changed=list(self._changed.values()),
-            events=self._events,
-            incidents=[self._incidents[name] for name in sorted(touched)],
-        )
+        self._tell_all()
+
+    def outcome(self) -> Outcome:
+        """Everything since the beginning of the batch."""
+        return self._ledger.outcome()
+
+    @property
+    def opened_keys(self) -> list[str]:
+        """The keys for which `adopt` wants to know what waits under them."""
+        return self._ledger.opened_keys()
+
+    def catch_up(self) -> None:
+        """Do what was due by now: incidents that waited for a moment, firings that time alone may have changed."""
+        for name in self._world.due_incidents(self._policy.periods, self._now):
+            cause = Cause("time-passed", "the time for it has come", self._now, ActorKind.TIMER)
+            self._ledger.carry_out(name, ask.TimePassed(), cause)
+        for firing in self._world.due_firings(self._now):
+            self._recheck(firing)
+        self._tell_all()
+
+    def adopt(self, waiting: Iterable[Firing]) -> None:
+        """Firings without an incident whose key now has one join it, unless a rule wants them recorded only."""
+        opened = set(self.opened_keys)
+        for firing in self._unlinked(waiting):
+            holder = self._world.holder(firing.key, firing.fingerprint)
+            if firing.key in opened and holder is not None and self._may_join(firing):
+                self._ledger.link(firing, holder.id, "joined", f"{holder.id} was opened for the same key")
+                self._tally(holder.id, self._now).began.append((firing, Found(firing.severity)))
+        self._tell_all()
+
+    def _unlinked(self, waiting: Iterable[Firing]) -> list[Firing]:
+        """Of these and of what began in this batch, as it is now, what has no incident and is not over."""
+        began = self._ledger.began.values()
+        numbers = {_number(firing) for firing in began}
+        latest = (self._world.latest.get(firing.fingerprint, firing) for firing in waiting if _number(firing) not in numbers)
+        return [firing for firing in (*latest, *began) if firing.incident is None and firing.ends_at is None]
+
+    def _may_join(self, firing: Firing) -> bool:
+        rule = self._policy.rule_for(firing.labels, firing.severity)
+        if rule.action in {Action.IGNORE, Action.RECORD}:
+            return False
+        return covering(self._world.maintenance, firing.labels, self._now) is None
+
+    def _recheck(self, firing: Firing) -> None:
+        """Look again at a firing that time alone may have changed. Its decision stands; what becomes of it now is a turn."""
+        firing = self._world.latest.get(firing.fingerprint, firing)
+        if firing.recheck_at is None or firing.recheck_at > self._now:
+            return
+        found = self._assess(firing)
+        if firing.incident is not None:
+            self._ledger.keep(firing.but(recheck_at=found.recheck_at))
+            self._raise(firing.incident, found.found)
+            return
+        verdict = self._judge.judge(firing, found)
+        firing = firing.but(recheck_at=verdict.recheck_at or found.recheck_at)
+        if verdict.where is Where.NOWHERE:
+            self._ledger.keep(firing)
+        else:
+            self._turn(firing.but(severity=found.severity), verdict, found)
+
+    def _turn(self, firing: Firing, verdict: Verdict, found: Assessment) -> None:
+        name = self._go(firing, verdict, found)
+        assert name is not None
+        event = "opened" if verdict.where in _OPENS else "joined"
+        self._ledger.link(firing, name, event, verdict.reason)
+        self._linked(firing, name, verdict, found)
+
+    def _raise(self, name: str, found: Found) -> None:
+        incident = self._world.incidents.get(name)
+        if incident is not None and found.severity is not None and found.rule is not None:
+            reason = f"{incident.severity} → {found.severity}: {found.why}"
+            self._ledger.carry_out(name, ask.Raise(found.severity), Cause(found.rule, reason, self._now))
 
     def _take(self, alert: AlertReceived) -> None:
-        before = self._latest.get(alert.fingerprint)
-        news, firing = observe(before, alert, self._policy.severity_of(alert.labels))
+        before = self._world.latest.get(alert.fingerprint)
+        news, firing = observe(before, alert)
         if news in {News.BEGAN, News.ENDED_UNSEEN}:
-            firing = self._number_it(firing, self._judge(news, firing))
-            if firing.incident is not None and firing.decision and firing.decision.action is Action.ATTACH:
-                self._tallies.setdefault(firing.incident, Tally()).began.append(firing)
-        elif firing == before:
-            return
-        if news is News.ENDED and firing.incident is not None:
-            self._tallies.setdefault(firing.incident, Tally()).ended.append(firing)
-            self._caused_at.setdefault(firing.incident, alert.received_at)
-        self._keep(firing)
+            self._begin(firing, before, news)
+        elif news is News.ENDED:
+            assert before is not None
+            self._end(firing, before.state, alert.received_at)
+        elif firing != before:
+            self._ledger.keep(firing)
 
-    def _keep(self, firing: Firing) -> None:
-        self._latest[firing.fingerprint] = firing
-        assert firing.decision is not None
-        if firing.decision.seq in self._began:
-            self._began[firing.decision.seq] = firing
-        else:
-            self._changed[firing.fingerprint] = firing
+    def _begin(self, firing: Firing, before: Firing | None, news: News) -> None:
+        key = self._policy.correlation_key(firing.labels)
+        begins = newest(before.begins if before else (), firing.received_at, self._policy.flapping)
+        firing = firing.but(key=key, begins=begins)
+        if news is News.BEGAN:
+            self._note(firing)
+        found = self._assess(firing)
+        firing = firing.but(severity=found.severity, recheck_at=found.recheck_at)
+        verdict = self._judge.judge(firing, found) if news is News.BEGAN else _unseen(firing)
+        decided = self._decide(firing, verdict, found)
+        if decided.incident is not None:
+            self._linked(decided, decided.incident, verdict, found)
 
-    def _number_it(self, firing: Firing, verdict: Verdict) -> Firing:
+    def _linked(self, firing: Firing, name: str, verdict: Verdict, found: Assessment) -> None:
+        tally = self._tally(name, firing.received_at)
+        if verdict.where not in _OPENS:
+            tally.began.append((firing, found.found))
+        if self._judge.is_flapping(firing):
+            tally.flapping = firing
+
+    def _note(self, firing: Firing) -> None:
+        before = self._world.group(firing.key)
+        after = noted(self._policy, before, firing.labels, self._now)
+        if after is not before:
+            self._ledger.set_group(firing.key, after)
+
+    def _assess(self, firing: Firing) -> Assessment:
+        group = self._world.group(firing.key)
+        return assess(self._policy, firing.labels, group, self._world.slos, firing.starts_at, self._now)
+
+    def _decide(self, firing: Firing, verdict: Verdict, found: Assessment) -> Firing:
+        """Give the firing its one decision, and do what it says."""
+        facts = self._facts(firing, found, verdict)
+        incident = self._go(firing, verdict, found)
+        held = self._world.incidents.get(incident or "")
         decision = Decision(
-            seq=self._seq,
+            seq=self._world.next_decision,
             action=verdict.action,
-            incident=verdict.incident,
+            incident=incident,
             severity=firing.severity,
             rule=verdict.rule,
             policy=self._policy.version,
             at=self._now,
             reason=one_line(verdict.reason, MAX_TEXT),
-            facts=self._facts(firing, verdict),
+            facts=facts | {"incident": incident, "incident_severity": held.severity if held else None},
         )
-        self._began[self._seq] = decided = replace(firing, decision=decision)
-        self._seq += 1
+        self._world.next_decision += 1
+        over = firing.ends_at is not None
+        decided = firing.but(
+            decision=decision,
+            incident=incident,
+            recheck_at=None if over else verdict.recheck_at or firing.recheck_at,
+            closed_at=self._now if over else None,
+            closed_before=decision.seq if over else None,
+        )
+        self._ledger.begin(decided)
         return decided
 
-    def _facts(self, firing: Firing, verdict: Verdict) -> dict[str, Any]:
-        incident = self._incidents.get(verdict.incident or "")
-        return {
-            "severity_label": firing.labels.get(self._policy.severity_label),
+    def _facts(self, firing: Firing, found: Assessment, verdict: Verdict) -> dict[str, Any]:
+        labels = firing.labels
+        facts: dict[str, Any] = {
+            "severity_label": labels.get(self._policy.severity_label),
             "severity": firing.severity,
-            "service": service_of(firing.labels),
-            "environment": environment_of(firing.labels),
-            "correlation_key": self._policy.correlation_key(firing.labels),
-            "incident": verdict.incident,
-            "incident_severity": incident.severity if incident else None,
+            "service": service_of(labels),
+            "environment": environment_of(labels),
+            "correlation_key": firing.key,
             "starts_at": firing.starts_at.isoformat(),
         }
+        if found.found.rule:
+            facts |= {"severity_rule": found.found.rule, "severity_reason": found.found.sentence}
+        if verdict.maintenance:
+            facts["maintenance"] = verdict.maintenance
+        if self._world.slos:
+            states = (self._world.slos.get(slo.name) for slo in self._policy.slos_for.matching(labels))
+            facts["slos"] = {state.name: state.level for state in states if state is not None}
+        return facts
 
-    def _judge(self, news: News, firing: Firing) -> Verdict:
-        key = self._policy.correlation_key(firing.labels)
-        what = f"{firing.severity or 'Unrated'} alert {firing.name} ({key})"
-        if news is News.ENDED_UNSEEN:
-            return Verdict(Action.RECORD, "over-before-seen", f"{what} was over before it was first heard of: nothing to open.")
-        holder = self._by_key.get(key)
-        if holder is not None and holder.state.open:
-            return self._join(holder, firing, what)
-        if not firing.gating:
-            return Verdict(Action.RECORD, *_why_recorded(firing, what, self._policy.severity_label))
-        if holder is not None:
-            return self._refire(holder, firing, what)
-        return self._open(key, firing, what)
+    def _go(self, firing: Firing, verdict: Verdict, found: Assessment) -> str | None:
+        """Carry out where the firing goes, as far as it cannot wait for the rest of the batch."""
+        if verdict.where in _OPENS:
+            return self._open(firing, verdict, found)
+        if verdict.incident is None:
+            return None
+        if verdict.where is Where.REOPEN:
+            cause = Cause("refire", verdict.reason, firing.received_at)
+            self._ledger.carry_out(verdict.incident, ask.Move(Step.REOPEN), cause)
+            self._ledger.note_opened(verdict.incident)
+        if verdict.rule == "rate-guard":
+            self._ledger.count_opening()
+            self._ledger.hold(firing.key, verdict.incident)
+        return verdict.incident
 
-    def _join(self, holder: Incident, firing: Firing, what: str) -> Verdict:
-        if firing.gating and holder.state is IncidentState.MITIGATED:
-            return self._refire(holder, firing, what)
-        reason = f"{what} joins {holder.id}, which is {holder.state} for the same key."
-        return Verdict(Action.ATTACH, "attach-same-key", reason, holder.id)
-
-    def _refire(self, holder: Incident, firing: Firing, what: str) -> Verdict:
-        since = holder.mitigated_at if holder.state is IncidentState.MITIGATED else holder.resolved_at
-        ago = f" {(self._now - since).total_seconds() / 60:.0f} minutes ago" if since else ""
-        reason = f"{what} fires again: {holder.id} was {holder.state}{ago} and is reopened."
-        self._carry_out(holder.id, ask.Move(Step.REOPEN), "refire", reason, firing.received_at)
-        return Verdict(Action.ATTACH, "refire", reason, holder.id)
-
-    def _open(self, key: str, firing: Firing, what: str) -> Verdict:
-        assert firing.severity is not None
-        name = incident_id(self._number)
-        self._number += 1
-        reason = f"{what}: no open incident has this key, and {firing.severity} opens one."
-        service = service_of(firing.labels)
+    def _open(self, firing: Firing, verdict: Verdict, found: Assessment) -> str:
+        assert verdict.severity is not None
+        name = incident_id(self._world.next_incident)
+        self._world.next_incident += 1
+        umbrella, service = verdict.where is Where.UMBRELLA, service_of(firing.labels)
         command = ask.Open(
             id=name,
             uuid=digest("incident", name, firing.fingerprint, firing.starts_at.isoformat()),
-            title=_title(firing),
-            severity=firing.severity,
+            title=self._umbrella_title() if umbrella else title(firing),
+            severity=verdict.severity,
             services=(one_line(service, MAX_SERVICE),) if service else (),
-            environment=one_line(environment_of(firing.labels) or "", 100) or None,
-            correlation_key=key,
-            first=_attach([firing]),
+            environment=None if umbrella else one_line(environment_of(firing.labels) or "", 100) or None,
+            correlation_key=UMBRELLA_KEY if umbrella else firing.key,
+            state=IncidentState.TRIAGE if verdict.action is Action.TRIAGE else IncidentState.ACTIVE,
+            first=attach([(firing, found.found)], self._policy.floor),
         )
-        self._carry_out(name, command, "open-s1-s2", reason, firing.received_at)
-        return Verdict(Action.OPEN, "open-s1-s2", reason, name)
+        self._ledger.carry_out(name, command, Cause(verdict.rule, verdict.reason, firing.received_at))
+        self._ledger.note_opened(name)
+        self._ledger.count_opening()
+        self._ledger.hold(firing.key, name)
+        if umbrella:
+            self._ledger.hold(UMBRELLA_KEY, name)
+        return name
+
+    def _umbrella_title(self) -> str:
+        guard = self._policy.guard
+        return f"Alert storm: more than {guard.count} incidents within {written(guard.within)}"
+
+    def _end(self, firing: Firing, state: FiringState, heard: datetime) -> None:
+        firing = firing.but(recheck_at=None, closed_at=self._now, closed_before=self._world.next_decision)
+        if firing.incident is not None:
+            self._tally(firing.incident, heard).ended.append((firing, state))
+        self._ledger.keep(firing)
+
+    def _tally(self, name: str, heard: datetime) -> Tally:
+        tally = self._tallies.setdefault(name, Tally())
+        tally.caused_at = heard if tally.caused_at is None else min(tally.caused_at, heard)
+        return tally
+
+    def _tell_all(self) -> None:
+        for name, tally in self._tallies.items():
+            self._tell(name, tally)
+        self._tallies = {}
 
     def _tell(self, name: str, tally: Tally) -> None:
         """The batch's firings of one incident, as at most one event of each kind."""
+        heard = tally.caused_at or self._now
         if tally.began:
-            reason = tally.began[0].decision.reason if tally.began[0].decision else ""
-            first_heard = min(firing.received_at for firing in tally.began)
-            self._carry_out(name, _attach(tally.began), "attach-same-key", reason, first_heard)
+            first = tally.began[0][0].decision
+            cause = Cause("attach-same-key", first.reason if first else "", heard)
+            self._ledger.carry_out(name, attach(tally.began, self._policy.floor), cause)
+        if tally.flapping is not None:
+            self._ledger.carry_out(name, *self._flapping(tally.flapping, heard))
         if tally.ended:
-            gating = sum(firing.gating for firing in tally.ended)
-            over = ask.Detach(count=len(tally.ended), gating=gating, examples=_examples(tally.ended))
-            self._carry_out(name, over, "alert-resolved", "Alertmanager reports them resolved.", self._caused_at[name])
+            cause = Cause("alert-resolved", "Alertmanager reports them resolved.", heard)
+            self._ledger.carry_out(name, detach(tally.ended), cause)
 
-    def _carry_out(self, name: str, command: ask.Command, rule: str, reason: str, caused_at: datetime) -> None:
-        before = self._incidents.get(name)
-        changes = decide(before, command, self._context)
-        assert not isinstance(changes, Refusal), changes
-        actor = Actor(kind=ActorKind.RULE, name=rule, policy=self._policy.version)
-        after, events = record(name, before, changes, actor=actor, reason=reason, now=self._now, caused_at=caused_at)
-        if after is not None:
-            self._incidents[name] = after
-            self._events += events
-            if after.correlation_key is not None:
-                self._by_key[after.correlation_key] = after
+    def _flapping(self, firing: Firing, heard: datetime) -> tuple[ask.Command, Cause]:
+        within, times = self._policy.flapping.within, len(firing.begins)
+        reason = f"it began {times} times within {written(within)}; the incident stays open until it is quiet for so long"
+        return ask.NoteFlapping(example(firing), times, self._now + within), Cause("flapping", reason, heard)
 
 
-def _holders(incidents: Iterable[Incident], resolved_since: datetime) -> dict[str, Incident]:
-    """Per correlation key the open incident, else the one resolved last (but not before `resolved_since`)."""
-    holders: dict[str, Incident] = {}
-    for incident in sorted(incidents, key=lambda i: (i.state.open, i.resolved_at or i.opened_at)):
-        recent = incident.state is IncidentState.RESOLVED and incident.resolved_at and incident.resolved_at >= resolved_since
-        if incident.correlation_key is not None and (incident.state.open or recent):
-            holders[incident.correlation_key] = incident
-    return holders
+def _number(firing: Firing) -> int:
+    assert firing.decision is not None
+    return firing.decision.seq
 
 
-def _why_recorded(firing: Firing, what: str, label: str) -> tuple[str, str]:
-    if firing.severity is None:
-        word = firing.labels.get(label)
-        found = f"{label}={word!r} is no known severity" if word else f"it has no label {label!r}"
-        return "unknown-severity", f"{what}: {found}, so it is recorded only."
-    return "record-s3-s4", f"{what}: no open incident has this key, and {firing.severity} does not open one."
-
-
-def _title(firing: Firing) -> str:
-    given = next((firing.annotations[name] for name in ("title", "summary") if firing.annotations.get(name)), None)
-    service = service_of(firing.labels)
-    plain = firing.name if service in {None, firing.name} else f"{firing.name} on {service}"
-    return one_line(given or "", MAX_TITLE) or one_line(plain, MAX_TITLE) or "Unnamed alert"
-
-
-def _attach(firings: Sequence[Firing]) -> ask.Attach:
-    return ask.Attach(
-        count=len(firings),
-        gating=sum(firing.gating for firing in firings),
-        severity=worst(firing.severity for firing in firings),
-        services=_services(firings),
-        links=_links(firings),
-        examples=_examples(firings),
-    )
-
-
-def _services(firings: Iterable[Firing]) -> tuple[str, ...]:
-    names = dict.fromkeys(service_of(firing.labels) for firing in firings)
-    return tuple(one_line(name, MAX_SERVICE) for name in names if name)[:MAX_SERVICES]
-
-
-_LINKS = {"runbook": ("runbook_url", "runbook"), "dashboard": ("dashboard_url", "dashboard")}
-
-
-def _links(firings: Iterable[Firing]) -> dict[str, str]:
-    links: dict[str, str] = {}
-    for firing in firings:
-        links = merged_links(links, _links_of(firing))
-        if len(links) >= MAX_LINKS:
-            break
-    return links
-
-
-def _links_of(firing: Firing) -> dict[str, str]:
-    given = {
-        name: next((firing.annotations[key] for key in keys if firing.annotations.get(key)), "") for name, keys in _LINKS.items()
-    }
-    candidates = given | {"source": firing.generator_url}
-    return {name: url for name, url in candidates.items() if _is_link(url)}
-
-
-def _is_link(url: str) -> bool:
-    """Whether it is a web address that can be shown: http or https, printable, no spaces, not overlong."""
-    return url.startswith(("http://", "https://")) and len(url.encode()) <= MAX_URL and url.isprintable() and " " not in url
-
-
-def _examples(firings: Sequence[Firing]) -> tuple[AlertExample, ...]:
-    return tuple(
-        AlertExample(
-            fingerprint=firing.fingerprint,
-            name=one_line(firing.name, 100),
-            severity=firing.severity,
-            instance=one_line(firing.labels.get("instance", ""), 100) or None,
-        )
-        for firing in firings[:MAX_EXAMPLES]
-    )
+def _unseen(firing: Firing) -> Verdict:
+    what = f"{firing.severity or 'Unrated'} alert {firing.name} ({firing.key})"
+    reason = f"{what} was over before it was first heard of: nothing to open."
+    return Verdict(Where.NOWHERE, Action.RECORD, "over-before-seen", reason)

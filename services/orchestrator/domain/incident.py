@@ -54,11 +54,13 @@ class Because:
 
 
 @dataclass(frozen=True)
-class Quiet:
-    """How long it must be quiet before mitigation is proposed, and before a triage incident is dismissed."""
+class Periods:
+    """How long it must be quiet before mitigation is proposed (`active`) or a triage incident dismissed (`triage`), and how
+    long alerts must fire for a triage incident to be promoted by that alone (`promote`; None: never)."""
 
     active: timedelta
     triage: timedelta = timedelta(minutes=30)
+    promote: timedelta | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Context:
     """What a decision may look at besides the incident and the command."""
 
     now: datetime
-    quiet: Quiet
+    periods: Periods
     key_holder: str | None = None
     """The open incident that holds this one's correlation key, if another does."""
 
@@ -199,9 +201,22 @@ def _add_note(_incident: Incident, command: ask.AddNote, _context: Context) -> O
     return [Because(NoteAdded(text=command.text))]
 
 
-def quiet_due(incident: Incident, quiet: Quiet) -> datetime | None:
-    """When mitigation may be proposed, or a triage incident dismissed; None when there is nothing to wait for."""
-    period = {IncidentState.ACTIVE: quiet.active, IncidentState.TRIAGE: quiet.triage}.get(incident.state)
+def next_due(incident: Incident, periods: Periods) -> datetime | None:
+    """The next moment at which time alone may change the incident; None when there is nothing to wait for."""
+    moments = [moment for moment in (quiet_due(incident, periods), promotion_due(incident, periods)) if moment is not None]
+    return min(moments, default=None)
+
+
+def promotion_due(incident: Incident, periods: Periods) -> datetime | None:
+    """When a triage incident has lasted long enough to be promoted."""
+    if incident.state is not IncidentState.TRIAGE or periods.promote is None or not holding(incident):
+        return None
+    return incident.opened_at + periods.promote
+
+
+def quiet_due(incident: Incident, periods: Periods) -> datetime | None:
+    """When mitigation may be proposed, or a triage incident dismissed."""
+    period = {IncidentState.ACTIVE: periods.active, IncidentState.TRIAGE: periods.triage}.get(incident.state)
     if period is None or incident.proposal is not None or incident.quiet_since is None or holding(incident):
         return None
     if incident.opened_by.kind is ActorKind.PERSON and not (incident.alert_severity and incident.alert_severity.critical):
@@ -210,8 +225,12 @@ def quiet_due(incident: Incident, quiet: Quiet) -> datetime | None:
     return max(due, incident.flapping_until) if incident.flapping_until else due
 
 
-def _quiet_period_over(incident: Incident, _: ask.QuietPeriodOver, context: Context) -> Outcome:
-    due = quiet_due(incident, context.quiet)
+def _time_passed(incident: Incident, _: ask.TimePassed, context: Context) -> Outcome:
+    due = promotion_due(incident, context.periods)
+    if due is not None and due <= context.now:
+        minutes = (context.now - incident.opened_at).total_seconds() / 60
+        return [Because(Promoted(), f"its alerts have not been over for {minutes:.0f} minutes")]
+    due = quiet_due(incident, context.periods)
     if due is None or due > context.now or incident.quiet_since is None:
         return []
     minutes = (context.now - incident.quiet_since).total_seconds() / 60
@@ -285,7 +304,7 @@ _DECIDERS: Mapping[type[ask.Command], Decide] = {
     ask.SetPublicState: _set_public_state,
     ask.PostUpdate: _post_update,
     ask.AddNote: _add_note,
-    ask.QuietPeriodOver: _quiet_period_over,
+    ask.TimePassed: _time_passed,
     ask.Merge: _merge,
     ask.Absorb: _absorb,
     ask.SplitOut: _split_out,

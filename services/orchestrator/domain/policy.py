@@ -1,28 +1,34 @@
-"""The rules in force, as a value: what an alert's labels mean."""
+"""The rules in force, as a value: what an alert's labels mean, and what is to be done about it."""
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cached_property, lru_cache
+from functools import cached_property
 
-from schemas.ids import digest
-from schemas.vocabulary import Severity
-from services.orchestrator.domain.incident import Quiet
-
-MAX_KEY = 1000
-"""Bytes; PostgreSQL indexes at most 2,704."""
+from schemas.vocabulary import Action, Severity
+from services.orchestrator.domain.dependencies import Dependencies
+from services.orchestrator.domain.evidence import Slo
+from services.orchestrator.domain.incident import Periods
+from services.orchestrator.domain.labels import correlation_key, label_or_fallback
+from services.orchestrator.domain.maintenance import Maintenance
+from services.orchestrator.domain.rules import (
+    EVERYTHING,
+    CorrelationRule,
+    DecisionRule,
+    History,
+    Index,
+    Promotion,
+    Rate,
+    SeverityRule,
+)
 
 _ALWAYS_KNOWN = {severity.value.lower(): severity for severity in Severity}
-_FALLBACKS = {"service": ("service", "job", "alertname"), "env": ("env", "environment", "cluster")}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
-
-def one_line(text: str, limit: int) -> str:
-    """The text without control characters, at most `limit` characters long (a cut is marked by `…`)."""
-    plain = _CONTROL.sub(" ", text).strip()
-    return plain if len(plain) <= limit else plain[: limit - 1] + "…"
+DEFAULTS = (
+    DecisionRule("open-s1-s2", EVERYTHING, Action.OPEN, frozenset({Severity.S1, Severity.S2})),
+    DecisionRule("attach-same-key", EVERYTHING, Action.ATTACH),
+)
+"""What holds for alerts that no rule of the file matches: S1 and S2 open, everything else joins what is open or is recorded."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +38,25 @@ class Policy:
     version: str
     severity_label: str = "severity"
     severity_map: Mapping[str, Severity] = field(default_factory=dict)
+    floor: bool = True
+    severity_rules: tuple[SeverityRule, ...] = ()
+    history: History = History()
     correlation: tuple[str, ...] = ("service", "env")
+    correlation_rules: tuple[CorrelationRule, ...] = ()
+    rules: tuple[DecisionRule, ...] = ()
+    promotion: Promotion = Promotion()
+    flapping: Rate = Rate(4, timedelta(hours=1))
+    guard: Rate = Rate(10, timedelta(minutes=10))
+    dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    maintenance: tuple[Maintenance, ...] = ()
+    slos: tuple[Slo, ...] = ()
     quiet_period: timedelta = timedelta(minutes=5)
-    refire_window: timedelta = timedelta(minutes=30)
     triage_quiet_period: timedelta = timedelta(minutes=30)
+    refire_window: timedelta = timedelta(minutes=30)
 
-    @property
-    def quiet(self) -> Quiet:
-        return Quiet(active=self.quiet_period, triage=self.triage_quiet_period)
+    @cached_property
+    def periods(self) -> Periods:
+        return Periods(self.quiet_period, self.triage_quiet_period, self.promotion.persists)
 
     def severity_of(self, labels: Mapping[str, str]) -> Severity | None:
         """What the alert's severity label means; None when it is missing or its word is not known."""
@@ -49,35 +66,49 @@ class Policy:
     def _words(self) -> Mapping[str, Severity]:
         return {name.lower(): severity for name, severity in self.severity_map.items()} | _ALWAYS_KNOWN
 
+    def correlation_by(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        """The labels by which this alert belongs to others."""
+        rules = self._correlations.matching(labels)
+        return rules[0].by if rules else self.correlation
+
     def correlation_key(self, labels: Mapping[str, str]) -> str:
-        """`service=web,env=gprd`: alerts with equal keys belong together. A missing label counts as empty.
+        """`service=web,env=gprd`: alerts with equal keys belong together. A missing label counts as empty."""
+        return correlation_key(self.correlation_by(labels), labels)
 
-        Values that could be mistaken for two are quoted; a key too long for an index is cut and ends with its digest.
-        """
-        return _key(self.correlation, tuple([label_or_fallback(labels, name) or "" for name in self.correlation]))
+    def missing(self, labels: Mapping[str, str], key: str) -> list[str]:
+        """The labels of the key that the alert does not have."""
+        if not key.endswith("=") and "=," not in key:
+            return []
+        return [name for name in self.correlation_by(labels) if label_or_fallback(labels, name) is None]
 
+    def rule_for(self, labels: Mapping[str, str], severity: Severity | None) -> DecisionRule:
+        """The first rule that matches; the defaults come last and match everything."""
+        for rule in self._decisions.matching(labels):
+            if rule.severities is None or severity in rule.severities:
+                return rule
+        raise AssertionError("the last default matches everything")
 
-@lru_cache(maxsize=4096)
-def _key(names: tuple[str, ...], values: tuple[str, ...]) -> str:
-    key = ",".join(f"{name}={_quoted(value)}" for name, value in zip(names, values, strict=True))
-    return key if len(key.encode()) <= MAX_KEY else f"{key.encode()[: MAX_KEY // 2].decode(errors='ignore')}…{digest(key)}"
+    @cached_property
+    def _correlations(self) -> Index[CorrelationRule]:
+        return Index(self.correlation_rules)
 
+    @cached_property
+    def _decisions(self) -> Index[DecisionRule]:
+        return Index((*self.rules, *DEFAULTS))
 
-def _quoted(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False) if any(sign in value for sign in ',="') else value
+    @cached_property
+    def severities(self) -> Index[SeverityRule]:
+        return Index(self.severity_rules)
 
+    @cached_property
+    def slos_for(self) -> Index[Slo]:
+        return Index(self.slos)
 
-def label_or_fallback(labels: Mapping[str, str], name: str) -> str | None:
-    """The label, or the one that stands in for it (`service`: job, alertname; `env`: environment, cluster)."""
-    for key in _FALLBACKS.get(name, (name,)):
-        if value := labels.get(key):
-            return value
-    return None
+    @cached_property
+    def depends(self) -> Dependencies:
+        return Dependencies(self.dependencies)
 
-
-def service_of(labels: Mapping[str, str]) -> str | None:
-    return label_or_fallback(labels, "service")
-
-
-def environment_of(labels: Mapping[str, str]) -> str | None:
-    return label_or_fallback(labels, "env")
+    @cached_property
+    def refire_reach(self) -> timedelta:
+        """How long after its resolution an incident can still be reopened by an alert."""
+        return max(self.refire_window, self.history.stable_period)

@@ -1,4 +1,4 @@
-"""Commands of people and timers: load, decide, store, answer."""
+"""Commands of people: load, decide, store, answer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from services.orchestrator.domain import commands as ask
 from services.orchestrator.domain.happen import record
 from services.orchestrator.domain.incident import Context, Refusal, decide
 from services.orchestrator.domain.policy import Policy
-from services.orchestrator.handlers.journal import QUIET, Journal
+from services.orchestrator.domain.transitions import Step
+from services.orchestrator.handlers.journal import Journal
 from services.orchestrator.metrics import OrchestratorMetrics
-from services.orchestrator.store import answers, incidents
+from services.orchestrator.store import answers, incidents, keys
 from services.runtime.clock import Clock
 from services.runtime.db import Database
-from services.runtime.work import Claimed
 
 
 @dataclass(frozen=True)
@@ -92,19 +92,6 @@ class Commands:
             await self._remember(connection, request, answer, 200, now)
         return self._told(answer)
 
-    async def fire_timer(self, claimed: Claimed) -> None:
-        """A quiet-period timer is due. Its event and its end are one transaction; what no longer holds decides nothing."""
-        policy = self._policy()
-        actor = Actor(kind="timer", name="quiet-period", policy=policy.version)
-        request = Request(actor=actor, reason="the quiet period is over")
-        async with self._database.transaction(serial=True) as connection:
-            incident, now = await incidents.get(connection, claimed.key), self._clock.now()
-            await self._journal.work.cancel(connection, QUIET, [claimed.key])
-            if incident is not None:
-                await self._carry_out(connection, incident.id, incident, ask.QuietPeriodOver(), request, now)
-                await self._journal.set_timers(connection, [incident], policy.quiet, after=now)
-        self._journal.wake()
-
     async def _carry_out(
         self,
         connection: AsyncConnection,
@@ -115,12 +102,15 @@ class Commands:
         now: datetime,
     ) -> Answer | Refusal:
         policy = self._policy()
-        holder = await incidents.key_holder(connection, incident.correlation_key) if incident else None
-        changes = decide(incident, command, Context(now=now, quiet=policy.quiet, key_holder=holder))
+        holder = await keys.open_holder(connection, incident.correlation_key) if incident else None
+        changes = decide(incident, command, Context(now=now, periods=policy.periods, key_holder=holder))
         if isinstance(changes, Refusal):
             return changes
         after, events = record(name, incident, changes, actor=request.actor, reason=request.reason, now=now, caused_at=now)
-        await self._journal.store(connection, events, policy.quiet)
+        position, _ = await incidents.next_numbers(connection)
+        await self._journal.store(connection, events, policy.periods, position)
+        if command == ask.Move(Step.REOPEN) and incident is not None and incident.correlation_key is not None:
+            await keys.hold(connection, {incident.correlation_key: name})
         self._metrics.commands.labels("done" if events else "unchanged").inc()
         assert after is not None
         return Answer(after)

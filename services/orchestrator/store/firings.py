@@ -1,14 +1,15 @@
 """Firings and their decisions."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.vocabulary import Action, FiringState, Severity
 from services.orchestrator.domain.firings import Decision, Firing
-from services.orchestrator.store.tables import firings
+from services.orchestrator.store.tables import WAITING, firings
 from services.runtime.db import among
 
 
@@ -16,6 +17,38 @@ async def latest(connection: AsyncConnection, fingerprints: Collection[str]) -> 
     """The latest firing of each fingerprint that has one."""
     query = select(firings).where(firings.c.latest & among(connection, firings.c.fingerprint, fingerprints))
     return {row.fingerprint: to_firing(row) for row in await connection.execute(query)}
+
+
+async def due(connection: AsyncConnection, now: datetime, limit: int = 500) -> list[Firing]:
+    """Firings that time alone may have changed by now, in the order of their moments."""
+    query = select(firings).where(firings.c.recheck_at <= now).order_by(firings.c.recheck_at, firings.c.seq).limit(limit)
+    return [to_firing(row) for row in await connection.execute(query)]
+
+
+async def next_due(connection: AsyncConnection) -> datetime | None:
+    """When the next firing is to be looked at again."""
+    found: datetime | None = (await connection.execute(select(func.min(firings.c.recheck_at)))).scalar_one()
+    return found
+
+
+async def open_labels(connection: AsyncConnection) -> list[tuple[int, Mapping[str, str]]]:
+    """The decision number and the labels of everything that is not over."""
+    query = select(firings.c.seq, firings.c.labels).where(firings.c.latest & firings.c.ends_at.is_(None))
+    return [(row.seq, row.labels) for row in await connection.execute(query)]
+
+
+async def recheck(connection: AsyncConnection, numbers: Sequence[int], moment: datetime) -> None:
+    """Have these looked at again at the moment."""
+    if numbers:
+        statement = update(firings).where(firings.c.seq == bindparam("b_seq")).values(recheck_at=bindparam("b_moment"))
+        await connection.execute(statement, [{"b_seq": number, "b_moment": moment} for number in numbers])
+
+
+async def waiting(connection: AsyncConnection, keys: Collection[str], after: int, limit: int = 1000) -> list[Firing]:
+    """Firings of these keys that are not over and have no incident, above a decision number."""
+    mine = text(WAITING) & among(connection, firings.c.key, keys) & (firings.c.seq > after)
+    query = select(firings).where(mine).order_by(firings.c.seq).limit(limit)
+    return [to_firing(row) for row in await connection.execute(query)]
 
 
 async def history(connection: AsyncConnection, fingerprint: str, limit: int = 100) -> list[Firing]:
@@ -51,24 +84,25 @@ async def add(connection: AsyncConnection, began: Sequence[Firing], known: Colle
     await connection.execute(insert(firings), [_row(firing, newest[firing.fingerprint] is firing) for firing in began])
 
 
-_KEEP_UP = (
-    update(firings)
-    .where(firings.c.seq == bindparam("b_seq"))
-    .values({name: bindparam(f"b_{name}") for name in ("starts_at", "newest_start", "last_seen", "ends_at", "state")})
+_CHANGING = (
+    "starts_at",
+    "newest_start",
+    "last_seen",
+    "ends_at",
+    "state",
+    "severity",
+    "incident",
+    "recheck_at",
+    "closed_at",
+    "closed_before",
 )
+_KEEP_UP = update(firings).where(firings.c.seq == bindparam("b_seq")).values({name: bindparam(f"b_{name}") for name in _CHANGING})
 
 
 async def change(connection: AsyncConnection, changed: Sequence[Firing]) -> None:
-    """Store what later messages said of firings that are known; their decisions stand."""
+    """Store what has changed of firings that are known; their decisions stand."""
     rows = [
-        {
-            "b_seq": firing.decision.seq,
-            "b_starts_at": firing.starts_at,
-            "b_newest_start": firing.newest_start,
-            "b_last_seen": firing.last_seen,
-            "b_ends_at": firing.ends_at,
-            "b_state": firing.state,
-        }
+        {"b_seq": firing.decision.seq} | {f"b_{name}": getattr(firing, name) for name in _CHANGING}
         for firing in changed
         if firing.decision
     ]
@@ -94,8 +128,15 @@ def _row(firing: Firing, is_latest: bool) -> dict[str, Any]:
         "ends_at": firing.ends_at,
         "state": firing.state,
         "severity": firing.severity,
+        "key": firing.key,
+        "incident": firing.incident,
+        "begins": [moment.isoformat() for moment in firing.begins],
+        "recheck_at": firing.recheck_at,
+        "closed_at": firing.closed_at,
+        "closed_before": firing.closed_before,
+        "decided_incident": decision.incident,
+        "decided_severity": decision.severity,
         "action": decision.action,
-        "incident": decision.incident,
         "rule": decision.rule,
         "policy": decision.policy,
         "decided_at": decision.at,
@@ -105,12 +146,11 @@ def _row(firing: Firing, is_latest: bool) -> dict[str, Any]:
 
 
 def to_firing(row: Row[Any]) -> Firing:
-    severity = Severity(row.severity) if row.severity else None
     decision = Decision(
         seq=row.seq,
         action=Action(row.action),
-        incident=row.incident,
-        severity=severity,
+        incident=row.decided_incident,
+        severity=Severity(row.decided_severity) if row.decided_severity else None,
         rule=row.rule,
         policy=row.policy,
         at=row.decided_at,
@@ -129,6 +169,12 @@ def to_firing(row: Row[Any]) -> Firing:
         not_before=row.not_before,
         ends_at=row.ends_at,
         state=FiringState(row.state),
-        severity=severity,
+        severity=Severity(row.severity) if row.severity else None,
+        key=row.key,
+        incident=row.incident,
+        begins=tuple(map(datetime.fromisoformat, row.begins)),
+        recheck_at=row.recheck_at,
+        closed_at=row.closed_at,
+        closed_before=row.closed_before,
         decision=decision,
     )

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, insert, or_, select, update
+from sqlalchemy import Select, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.ids import incident_number
@@ -21,21 +21,20 @@ async def get(connection: AsyncConnection, incident: str) -> Incident | None:
     return found[0] if found else None
 
 
-async def concerned(
-    connection: AsyncConnection, keys: Collection[str], linked: Collection[str], resolved_since: datetime
-) -> list[Incident]:
-    """The incidents that alerts with these keys may join or reopen, and those already linked."""
-    recent = (incidents.c.state == IncidentState.RESOLVED) & (incidents.c.resolved_at >= resolved_since)
-    mine = among(connection, incidents.c.correlation_key, keys) & or_(_OPEN, recent)
-    return await _incidents(connection, select(incidents.c.body).where(mine | among(connection, incidents.c.id, linked)))
+async def named(connection: AsyncConnection, names: Collection[str]) -> list[Incident]:
+    """The incidents with these ids."""
+    return await _incidents(connection, select(incidents.c.body).where(among(connection, incidents.c.id, names)))
 
 
-async def key_holder(connection: AsyncConnection, key: str | None) -> str | None:
-    """The open incident that holds a correlation key."""
-    if key is None:
-        return None
-    holder = await connection.execute(select(incidents.c.id).where((incidents.c.correlation_key == key) & _OPEN))
-    return holder.scalar_one_or_none()
+async def open_ones(connection: AsyncConnection, limit: int = 1000) -> list[Incident]:
+    """All open incidents, the oldest first."""
+    return await _incidents(connection, select(incidents.c.body).where(_OPEN).order_by(incidents.c.number).limit(limit))
+
+
+async def ended_since(connection: AsyncConnection, moment: datetime, limit: int = 1000) -> list[Incident]:
+    """Incidents that were resolved since a moment, newest first."""
+    recent = incidents.c.resolved_at >= moment
+    return await _incidents(connection, select(incidents.c.body).where(recent).order_by(incidents.c.number.desc()).limit(limit))
 
 
 _LAST = select(
@@ -72,11 +71,14 @@ async def open_by_severity(connection: AsyncConnection) -> dict[str, int]:
     return {row[0]: row[1] for row in await connection.execute(query)}
 
 
-async def append(connection: AsyncConnection, happened: Sequence[IncidentEvent]) -> None:
-    """Store events and the state after them. A version that exists already raises IntegrityError: nobody decides twice."""
+async def append(connection: AsyncConnection, happened: Sequence[IncidentEvent], position: int) -> None:
+    """Store events and the state after them; `position` is the number of the next decision.
+
+    A version that exists already raises IntegrityError: nobody decides twice.
+    """
     if not happened:
         return
-    await connection.execute(insert(events), [_event_row(event) for event in happened])
+    await connection.execute(insert(events), [_event_row(event) | {"position": position} for event in happened])
     final = {event.incident.id: event.incident for event in happened}
     new = {event.incident.id for event in happened if event.version == 1}
     fresh = [_incident_row(incident) for incident in final.values() if incident.id in new]

@@ -1,4 +1,9 @@
-"""The orchestrator's tables. The events are the truth; `incidents` is their fold, kept for reading and for the unique index."""
+"""The orchestrator's tables. The events are the truth; `incidents` is their fold, kept for reading and for the unique index.
+
+In `firings` the columns `decided_…`, `action`, `rule`, `policy`, `reason` and `facts` are the decision, which never changes;
+`incident` and `severity` are what the firing belongs to now. `closed_before` and an event's `position` are the number of the next
+decision at that moment: they give the order of everything that decisions depend on, whatever clocks say.
+"""
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, text
 
@@ -12,6 +17,9 @@ metadata = MetaData()
 offsets = offsets_table(metadata)
 outbox = outbox_table(metadata)
 work = work_table(metadata)
+
+RECHECK = "recheck_at IS NOT NULL"
+WAITING = "latest AND incident IS NULL AND ends_at IS NULL"
 
 firings = Table(
     "firings",
@@ -37,9 +45,47 @@ firings = Table(
     Column("decided_at", UtcDateTime, nullable=False),
     Column("reason", Text, nullable=False),
     Column("facts", JSON, nullable=False),
+    Column("key", Text, nullable=False, server_default=text("''")),
+    Column("begins", JSON, nullable=False, server_default="[]"),
+    Column("recheck_at", UtcDateTime),
+    Column("closed_at", UtcDateTime),
+    Column("closed_before", BigInteger),
+    Column("decided_incident", Text),
+    Column("decided_severity", Text),
     Index("firings_latest", "fingerprint", unique=True, postgresql_where=text("latest"), sqlite_where=text("latest")),
     Index("firings_history", "fingerprint", "seq"),
     Index("firings_incident", "incident", "seq"),
+    Index("firings_recheck", "recheck_at", postgresql_where=text(RECHECK), sqlite_where=text(RECHECK)),
+    Index("firings_waiting", "key", postgresql_where=text(WAITING), sqlite_where=text(WAITING)),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("incident", Text),
+    Column("body", JSON, nullable=False),
+    Index("keys_incident", "incident"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("incident", Text),
+    Column("reason", Text, nullable=False),
+    Index("turns_firing", "seq", "id"),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("first_used_at", UtcDateTime, nullable=False),
+    Column("document", JSON, nullable=False),
 )
 
 OPEN_STATES = "state IN ('triage', 'active', 'mitigated')"
@@ -78,6 +124,7 @@ events = Table(
     Column("reason", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("change", JSON, nullable=False),
+    Column("position", BigInteger, nullable=False, server_default="0"),
 )
 
 notices = Table(

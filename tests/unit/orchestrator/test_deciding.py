@@ -9,39 +9,50 @@ from schemas.alerts import AlertReceived
 from schemas.incidents import Incident
 from schemas.vocabulary import Action, FiringState, IncidentState, Severity
 from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.deciding import Batch, Known, Outcome
+from services.orchestrator.domain.deciding import Batch
 from services.orchestrator.domain.firings import Firing
 from services.orchestrator.domain.happen import record
 from services.orchestrator.domain.incident import Context, Refusal, decide
+from services.orchestrator.domain.ledger import Outcome
+from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.world import World
 from tests.builders import ANN, NOW, POLICY, an_alert, minutes, resolved
 
 
 class Desk:
     """Decides batch after batch against what it keeps, as the store would."""
 
-    def __init__(self) -> None:
-        self.latest: dict[str, Firing] = {}
-        self.incidents: dict[str, Incident] = {}
+    def __init__(self, policy: Policy = POLICY) -> None:
+        self.policy, self.world = policy, World(1, 1)
         self.firings: dict[int, Firing] = {}
         self.types: list[str] = []
 
+    @property
+    def latest(self) -> dict[str, Firing]:
+        return self.world.latest
+
+    @property
+    def incidents(self) -> dict[str, Incident]:
+        return self.world.incidents
+
     def take(self, *alerts: AlertReceived, now: datetime = NOW) -> Outcome:
-        known = Known(self.latest, list(self.incidents.values()), len(self.firings) + 1, len(self.incidents) + 1)
-        outcome = Batch(POLICY, known, now).decide(alerts)
+        batch = Batch(self.policy, self.world, now)
+        batch.decide(alerts)
+        batch.adopt(list(self.latest.values()))
+        outcome = batch.outcome()
         for firing in [*outcome.changed, *outcome.began]:
             assert firing.decision
-            self.latest[firing.fingerprint] = self.firings[firing.decision.seq] = firing
-        self.incidents |= {incident.id: incident for incident in outcome.incidents}
+            self.firings[firing.decision.seq] = firing
         self.types += [event.type.split(".")[2] for event in outcome.events]
         return outcome
 
     def order(self, name: str, command: ask.Command, now: datetime = NOW) -> None:
-        changes = decide(self.incidents[name], command, Context(now, POLICY.quiet))
+        changes = decide(self.incidents[name], command, Context(now, self.policy.periods))
         assert not isinstance(changes, Refusal), changes
         after, _ = record(name, self.incidents[name], changes, actor=ANN, reason="because", now=now)
         assert after
-        self.incidents[name] = after
+        self.world.put(after)
 
 
 @pytest.fixture
@@ -123,7 +134,7 @@ def test_a_repeat_changes_nothing_but_last_seen(desk: Desk) -> None:
 def test_a_refire_withdraws_the_proposal(desk: Desk) -> None:
     desk.take(an_alert())
     desk.take(resolved(an_alert(), NOW + minutes(1)), now=NOW + minutes(1))
-    desk.order("INC-1", ask.QuietPeriodOver(), NOW + minutes(7))
+    desk.order("INC-1", ask.TimePassed(), NOW + minutes(7))
     assert desk.incidents["INC-1"].proposal
     desk.take(an_alert(starts_at=NOW + minutes(8)), now=NOW + minutes(8))
     assert desk.incidents["INC-1"].proposal is None
@@ -206,7 +217,7 @@ def test_reopening_by_hand_begins_a_new_quiet_period(desk: Desk) -> None:
     desk.take(resolved(an_alert(), NOW + minutes(1)), now=NOW + minutes(1))
     desk.order("INC-1", ask.Move(Step.RESOLVE), NOW + minutes(20))
     desk.order("INC-1", ask.Move(Step.REOPEN), NOW + minutes(30))
-    desk.order("INC-1", ask.QuietPeriodOver(), NOW + minutes(34))
+    desk.order("INC-1", ask.TimePassed(), NOW + minutes(34))
     assert desk.incidents["INC-1"].proposal is None
-    desk.order("INC-1", ask.QuietPeriodOver(), NOW + minutes(35))
+    desk.order("INC-1", ask.TimePassed(), NOW + minutes(35))
     assert desk.incidents["INC-1"].proposal is not None

@@ -1,0 +1,61 @@
+"""The kinds of values that several sections hold."""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from services.config.matching import check_matcher
+from services.runtime.durations import Duration, between
+
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+Text = Annotated[str, Field(max_length=1_000)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Flag = Annotated[bool, Field(strict=True)]
+Several = Annotated[int, Field(strict=True, ge=2, le=100)]
+
+Delay = Annotated[Duration, between("0s", "7d")]
+"""How long to wait; not at all is a good answer."""
+Span = Annotated[Duration, between("1s", "30d")]
+"""How far to look back."""
+Beat = Annotated[Duration, between("1s", "1h")]
+"""How often something is asked for."""
+Patience = Annotated[Duration, between("1s", "1m")]
+"""How long an answer may take."""
+
+Url = Annotated[str, Field(pattern=r"^https?://\S+$")]
+
+
+def _base(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        good = bool(parts.hostname) and parts.port != 0 and not (parts.username or parts.password)
+    except ValueError:
+        good = False
+    if not good or parts.query or parts.fragment:
+        raise ValueError("expected an address like http://prometheus:9090, without user, password or query")
+    return value
+
+
+BaseUrl = Annotated[Url, AfterValidator(_base)]
+"""The address of a server, to which paths are added."""
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+_MATCHER = {
+    "type": "string",
+    "pattern": r"=|!~|^\s*\{[\s,]*\}\s*$",
+    "description": "A matcher in Alertmanager's syntax.",
+    "examples": ['service="web"', 'env!="dev"', 'alertname=~"Node.*"', 'team!~"lab|test"'],
+}
+_MATCHERS = {
+    "anyOf": [_MATCHER, {"type": "array", "items": _MATCHER, "maxItems": 50}],
+    "description": "Matchers in Alertmanager's syntax, which must all hold. One alone needs no list.",
+}
+
+Matcher = Annotated[str, Field(min_length=1, max_length=4_000), AfterValidator(check_matcher), WithJsonSchema(_MATCHER)]
+Match = Annotated[list[Matcher], Field(max_length=50), BeforeValidator(_listed), WithJsonSchema(_MATCHERS)]
+"""Matchers that must all hold; the empty list holds for every alert."""

@@ -1,0 +1,129 @@
+"""The one place where rules decide: fills the world from the database, decides, and stores what came of it."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from schemas.alerts import AlertReceived
+from schemas.incidents import Incident
+from services.orchestrator.domain.deciding import Batch
+from services.orchestrator.domain.evidence import SloState
+from services.orchestrator.domain.firings import Firing
+from services.orchestrator.domain.labels import service_of
+from services.orchestrator.domain.ledger import Outcome
+from services.orchestrator.domain.maintenance import Maintenance
+from services.orchestrator.domain.policy import Policy
+from services.orchestrator.domain.world import GUARD_KEY, UMBRELLA_KEY, World, pin_key
+from services.orchestrator.handlers.journal import Journal
+from services.orchestrator.store import firings, incidents, keys, turns
+from services.runtime.clock import Clock
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What decisions look at besides alerts and incidents: the policy in force, maintenance windows, service levels."""
+
+    policy: Callable[[], Policy]
+    maintenance: Callable[[AsyncConnection], Awaitable[Sequence[Maintenance]]]
+    slos: Callable[[], Mapping[str, SloState]]
+
+
+class Decider:
+    """Decides in the caller's serial transaction."""
+
+    def __init__(self, journal: Journal, around: Surroundings, clock: Clock) -> None:
+        self._journal, self._around, self._clock = journal, around, clock
+
+    async def decide(
+        self, connection: AsyncConnection, alerts: Sequence[AlertReceived] = (), incidents: Collection[str] = ()
+    ) -> Outcome:
+        """Decide the alerts and whatever is due by now; of incidents, those that the alerts concern and the ones named."""
+        policy, now = self._around.policy(), self._clock.now()
+        world = await self._world(connection, policy, now, alerts, incidents)
+        known, first = set(world.latest), world.next_decision
+        batch = Batch(policy, world, now)
+        batch.decide(alerts)
+        await self._adopt(connection, batch)
+        outcome = batch.outcome()
+        await self._store(connection, policy, outcome, known, first)
+        return outcome
+
+    async def _world(
+        self,
+        connection: AsyncConnection,
+        policy: Policy,
+        now: datetime,
+        alerts: Sequence[AlertReceived],
+        named: Collection[str],
+    ) -> World:
+        latest = await firings.latest(connection, {alert.fingerprint for alert in alerts}) if alerts else {}
+        due = await firings.due(connection, now)
+        for firing in due:
+            latest.setdefault(firing.fingerprint, firing)
+        wanted = _keys(policy, alerts, due)
+        holders, groups = await keys.load(connection, wanted)
+        next_decision, next_incident = await incidents.next_numbers(connection)
+        concerned = {firing.incident for firing in latest.values() if firing.incident} | set(holders.values()) | set(named)
+        world = World(
+            next_decision=next_decision,
+            next_incident=next_incident,
+            latest=latest,
+            holders=holders,
+            groups=groups,
+            due=due,
+            closed=await self._closed(connection, policy, now),
+            maintenance=await self._around.maintenance(connection),
+            slos=self._around.slos(),
+        )
+        if _may_depend(policy, alerts, due):
+            world.add(await incidents.open_ones(connection))
+        return world.add(await incidents.named(connection, concerned))
+
+    async def _closed(self, connection: AsyncConnection, policy: Policy, now: datetime) -> Sequence[Incident]:
+        within = policy.history.repeat_within
+        if within is None:
+            return ()
+        return await incidents.ended_since(connection, now - within - policy.history.stable_period)
+
+    async def _adopt(self, connection: AsyncConnection, batch: Batch) -> None:
+        """What fires without an incident under a key that now has one."""
+        opened, after = batch.opened_keys, 0
+        while opened:
+            waiting = await firings.waiting(connection, opened, after)
+            batch.adopt(waiting)
+            if not waiting:
+                return
+            after = max(_number(firing) for firing in waiting)
+
+    async def _store(
+        self, connection: AsyncConnection, policy: Policy, outcome: Outcome, known: Collection[str], position: int
+    ) -> None:
+        await firings.change(connection, outcome.changed)
+        await firings.add(connection, outcome.began, known=known)
+        await turns.add(connection, outcome.turns)
+        await keys.hold(connection, outcome.holders)
+        await keys.keep(connection, outcome.groups)
+        await self._journal.store(connection, outcome.events, policy.periods, position)
+        moments = [firing.recheck_at for firing in (*outcome.began, *outcome.changed) if firing.recheck_at]
+        await self._journal.set_recheck(connection, min(moments, default=None))
+
+
+def _number(firing: Firing) -> int:
+    assert firing.decision is not None
+    return firing.decision.seq
+
+
+def _keys(policy: Policy, alerts: Sequence[AlertReceived], due: Sequence[Firing]) -> set[str]:
+    alive = {policy.correlation_key(alert.labels) for alert in alerts} | {firing.key for firing in due}
+    pins = {pin_key(alert.fingerprint) for alert in alerts} | {pin_key(firing.fingerprint) for firing in due}
+    return alive | pins | {GUARD_KEY, UMBRELLA_KEY}
+
+
+def _may_depend(policy: Policy, alerts: Sequence[AlertReceived], due: Sequence[Firing]) -> bool:
+    """Whether some service of these has to do with another by a declared dependency."""
+    if not policy.depends:
+        return False
+    services = {service_of(alert.labels) or "" for alert in alerts} | {service_of(firing.labels) or "" for firing in due}
+    return any(policy.depends.of(service) or policy.depends.on(service) for service in services)
