@@ -118,6 +118,16 @@ def _shown(url: str) -> str:
         return "prometheus.url"
 
 
+_WORDS = {
+    httpx2.InvalidURL: "that is no address",
+    httpx2.UnsupportedProtocol: "the address must begin with http:// or https://",
+    httpx2.RemoteProtocolError: "the connection was closed, or HTTP is not spoken there",
+    httpx2.NetworkError: "the connection broke",
+}
+
+
 def _why(error: Exception) -> str:
-    """In words that cannot hold a header: only an error of the connection's own is quoted."""
-    return one_line(str(error), 200) if isinstance(error, httpx2.ConnectError) and str(error) else type(error).__name__
+    """In words that cannot hold a header: only an error of connecting is quoted."""
+    if isinstance(error, httpx2.ConnectError) and str(error):
+        return one_line(str(error), 200)
+    return next((words for kind, words in _WORDS.items() if isinstance(error, kind)), type(error).__name__)
