@@ -37,6 +37,15 @@ def test_before_the_first_start_nothing_fails(tocsin: Tocsin, tmp_path: Path) ->
     assert not (tmp_path / "none").exists()
 
 
+def test_a_doubtful_configuration_is_warned_of(tmp_path: Path) -> None:
+    file = tmp_path / "tocsin.yaml"
+    file.write_text("rules: [{name: a, action: open}, {name: b, action: open}, {name: c, action: open}]\n")
+    config, finding = files.config(Settings(config_file=file))
+    assert (config is not None, finding.status) == (True, Status.WARN)
+    assert finding.text.startswith(f"{file}:1:34: warning: rules.1: 'b' never decides")
+    assert finding.text.endswith("(and 1 more)")
+
+
 def test_a_broken_configuration_fails(tocsin: Tocsin, tmp_path: Path) -> None:
     file = tmp_path / "tocsin.yaml"
     file.write_text("nonsense: 1\nmore: 2\n")
