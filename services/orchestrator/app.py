@@ -5,19 +5,20 @@ from contextlib import suppress
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import topics
 from schemas.vocabulary import Severity
 from services.config import ConfigFile
-from services.orchestrator.api import overrides, reads
+from services.orchestrator.api import maintenance, overrides, reads
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.handlers.alerts import Intake
 from services.orchestrator.handlers.commands import Commands
 from services.orchestrator.handlers.decider import Decider, Surroundings
 from services.orchestrator.handlers.journal import QUIET, RECHECK, Journal
+from services.orchestrator.handlers.maintenance import Planner
 from services.orchestrator.handlers.timers import Timers
 from services.orchestrator.handlers.views import Views
+from services.orchestrator.handlers.windows import Windows
 from services.orchestrator.metrics import OrchestratorMetrics
 from services.orchestrator.policyfile import PolicyInForce
 from services.orchestrator.store import incidents, tables
@@ -40,10 +41,6 @@ READS = (topics.ALERTS, topics.DELIVERIES)
 GAUGE_INTERVAL = 5.0
 
 
-async def _no_windows(_: AsyncConnection) -> Sequence[Maintenance]:
-    return ()
-
-
 def build(
     *,
     bus: Bus,
@@ -61,7 +58,12 @@ def build(
     journal = Journal(outbox, Work(tables.work))
     policy = PolicyInForce(config)
     commands = Commands(database, journal, policy, clock, counted)
-    decider = Decider(journal, Surroundings(policy, _no_windows, dict), clock)
+
+    def of_file() -> Sequence[Maintenance]:
+        return policy().maintenance
+
+    planner = Planner(database, journal, of_file, clock, counted)
+    decider = Decider(journal, Surroundings(policy, Windows(of_file, clock).current, dict), clock)
     intake = Intake(decider, journal, clock, counted)
     due = Timers(database, journal, decider, policy, clock)
     common: dict[str, Any] = {"service": NAME, "work": journal.work, "database": database, "clock": clock, "metrics": metrics}
@@ -99,6 +101,10 @@ def build(
         start=start,
         stop=database.stop,
         loops={"consumer": consumer.run, "outbox": outbox.run, "timers": timers.run, "rechecks": rechecks.run, "gauges": gauges},
-        routers=(reads.routes(Views(database), grants), overrides.routes(commands, grants)),
+        routers=(
+            reads.routes(Views(database), grants),
+            overrides.routes(commands, grants),
+            maintenance.routes(planner, grants, clock),
+        ),
         readiness=readiness,
     )
