@@ -11,12 +11,14 @@ from schemas import topics
 from schemas.vocabulary import Severity
 from services.config import ConfigFile
 from services.orchestrator.api import overrides, reads, triage
+from services.orchestrator.domain.evidence import SloState
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.handlers.alerts import Intake
 from services.orchestrator.handlers.commands import Commands
 from services.orchestrator.handlers.decider import Decider, Surroundings
 from services.orchestrator.handlers.evidence import Evidence
 from services.orchestrator.handlers.journal import QUIET, RECHECK, Journal
+from services.orchestrator.handlers.levels import Levels
 from services.orchestrator.handlers.timers import Timers
 from services.orchestrator.handlers.triage import Triage
 from services.orchestrator.handlers.views import Views
@@ -64,9 +66,14 @@ def build(
     journal = Journal(outbox, Work(tables.work))
     policy = PolicyInForce(config)
     commands = Commands(database, journal, policy, clock, counted)
-    evidence = Evidence(WatchInForce(config), clock, counted)
+
+    async def level_changed(states: Sequence[SloState]) -> None:
+        await levels.changed(states)
+
+    evidence = Evidence(WatchInForce(config), clock, counted, level_changed)
     decider = Decider(journal, Surroundings(policy, _no_windows, evidence.states), clock)
     intake = Intake(decider, journal, clock, counted)
+    levels = Levels(database, journal, decider, policy, clock)
     due = Timers(database, journal, decider, policy, clock)
     common: dict[str, Any] = {"service": NAME, "work": journal.work, "database": database, "clock": clock, "metrics": metrics}
     timers = Worker(queue=QUIET, do=due.incident_is_due, **common)
