@@ -10,12 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schemas import topics
 from schemas.vocabulary import Severity
 from services.config import ConfigFile
-from services.orchestrator.api import overrides, reads
+from services.orchestrator.api import overrides, reads, regrouping
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.handlers.alerts import Intake
 from services.orchestrator.handlers.commands import Commands
 from services.orchestrator.handlers.decider import Decider, Surroundings
 from services.orchestrator.handlers.journal import QUIET, RECHECK, Journal
+from services.orchestrator.handlers.regrouping import Regrouping
 from services.orchestrator.handlers.timers import Timers
 from services.orchestrator.handlers.views import Views
 from services.orchestrator.metrics import OrchestratorMetrics
@@ -99,6 +100,10 @@ def build(
         start=start,
         stop=database.stop,
         loops={"consumer": consumer.run, "outbox": outbox.run, "timers": timers.run, "rechecks": rechecks.run, "gauges": gauges},
-        routers=(reads.routes(Views(database), grants), overrides.routes(commands, grants)),
+        routers=(
+            reads.routes(Views(database), grants),
+            overrides.routes(commands, grants),
+            regrouping.routes(Regrouping(commands, journal, policy), grants),
+        ),
         readiness=readiness,
     )
