@@ -51,7 +51,8 @@ class House:
         registry = CollectorRegistry()
         outbox = Outbox("orchestrator", tables.outbox, database, MemoryBus(), RuntimeMetrics(registry))
         journal = Journal(outbox, Work(tables.work))
-        self._decider = Decider(journal, Surroundings(lambda: POLICY, windows, dict), self.clock)
+        self.policy = POLICY
+        self._decider = Decider(journal, Surroundings(lambda: self.policy, windows, dict), self.clock)
         self.commands = Commands(database, journal, lambda: POLICY, self.clock, OrchestratorMetrics(registry))
         self.regrouping = Regrouping(self.commands, journal, lambda: POLICY)
 
@@ -167,6 +168,18 @@ class RegroupContract:
         outcome = await house.take(an_alert("DbWorse", service="db", starts_at=NOW + minutes(5)))
         assert [firing.incident for firing in outcome.began] == ["INC-1"]
         assert (await house.incident("INC-1")).state is IncidentState.ACTIVE
+
+    async def test_a_merged_key_does_not_reopen_what_another_incident_has_followed(self, house: House) -> None:
+        await house.merge("INC-2", "INC-1")
+        await house.order("INC-1", ask.Move(Step.RESOLVE))
+        house.clock.advance(minutes(40))
+        await house.take(an_alert("WebNew", starts_at=NOW + minutes(40)))
+        house.policy = replace(POLICY, refire_window=minutes(60))
+        outcome = await house.take(an_alert("DbNew", service="db", starts_at=NOW + minutes(40)))
+        assert [(firing.incident, firing.decision and firing.decision.rule) for firing in outcome.began] == [
+            ("INC-4", "open-s1-s2")
+        ]
+        assert await house.holders(WEB, DB) == {WEB: "INC-3", DB: "INC-4"}
 
     async def test_the_sources_timer_is_cancelled_and_the_target_waits_for_what_it_now_has(self, house: House) -> None:
         await house.take(

@@ -1,7 +1,6 @@
 """Splitting alerts out of an incident: what begins, what stays, and what is refused."""
 
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -27,14 +26,12 @@ def a_source(**given: Any) -> Incident:
     return incident.model_copy(update={"alerts": COUNTS, "alert_severity": Severity.S1} | given)
 
 
-def a_firing(number: int, name: str = "DbDown", ends_at: datetime | None = None, **given: Any) -> Firing:
-    labels = {"severity": "s2", "service": "db"} | {key: value for key, value in given.items() if isinstance(value, str)}
-    _, firing = observe(None, an_alert(name, **labels))
+def a_firing(number: int, name: str = "DbDown", state: FiringState = FiringState.FIRING, **labels: Any) -> Firing:
+    _, firing = observe(None, an_alert(name, **{"severity": "s2", "service": "db"} | labels))
     severity = POLICY.severity_of(firing.labels)
     decision = Decision(number, Action.ATTACH, "INC-2", severity, "rate-guard", "p", NOW, "because", {})
     key = POLICY.correlation_key(firing.labels)
-    firing = replace(firing, key=key, severity=severity, incident="INC-2", ends_at=ends_at, decision=decision)
-    return replace(firing, state=given.get("state", FiringState.FIRING))
+    return replace(firing, key=key, severity=severity, incident="INC-2", state=state, decision=decision)
 
 
 DB, DB_MINOR = a_firing(7), a_firing(4, "DbSlow", severity="s4")
