@@ -319,10 +319,10 @@ class TestChanging:
     @pytest.mark.parametrize(
         ("before", "step", "possible"),
         [
-            (None, "promote", "mitigate, resolve, dismiss"),
-            (None, "reopen", "mitigate, resolve, dismiss"),
-            ("mitigate", "mitigate", "resolve, reopen"),
-            ("mitigate", "dismiss", "resolve, reopen"),
+            (None, "promote", "mitigate, resolve, dismiss, merge"),
+            (None, "reopen", "mitigate, resolve, dismiss, merge"),
+            ("mitigate", "mitigate", "resolve, reopen, merge"),
+            ("mitigate", "dismiss", "resolve, reopen, merge"),
             ("resolve", "mitigate", "reopen"),
             ("resolve", "resolve", "reopen"),
             ("dismiss", "resolve", "reopen"),

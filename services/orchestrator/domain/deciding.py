@@ -6,7 +6,7 @@ Same log, same policy: same decisions.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -113,15 +113,15 @@ class Batch:
             return
         found = self._assess(firing)
         if firing.incident is not None:
-            self._ledger.keep(replace(firing, recheck_at=found.recheck_at))
+            self._ledger.keep(firing.but(recheck_at=found.recheck_at))
             self._raise(firing.incident, found.found)
             return
         verdict = self._judge.judge(firing, found)
-        firing = replace(firing, recheck_at=verdict.recheck_at or found.recheck_at)
+        firing = firing.but(recheck_at=verdict.recheck_at or found.recheck_at)
         if verdict.where is Where.NOWHERE:
             self._ledger.keep(firing)
         else:
-            self._turn(replace(firing, severity=found.severity), verdict, found)
+            self._turn(firing.but(severity=found.severity), verdict, found)
 
     def _turn(self, firing: Firing, verdict: Verdict, found: Assessment) -> None:
         name = self._go(firing, verdict, found)
@@ -150,11 +150,11 @@ class Batch:
     def _begin(self, firing: Firing, before: Firing | None, news: News) -> None:
         key = self._policy.correlation_key(firing.labels)
         begins = newest(before.begins if before else (), firing.received_at, self._policy.flapping)
-        firing = replace(firing, key=key, begins=begins)
+        firing = firing.but(key=key, begins=begins)
         if news is News.BEGAN:
             self._note(firing)
         found = self._assess(firing)
-        firing = replace(firing, severity=found.severity, recheck_at=found.recheck_at)
+        firing = firing.but(severity=found.severity, recheck_at=found.recheck_at)
         verdict = self._judge.judge(firing, found) if news is News.BEGAN else _unseen(firing)
         decided = self._decide(firing, verdict, found)
         if decided.incident is not None:
@@ -195,8 +195,7 @@ class Batch:
         )
         self._world.next_decision += 1
         over = firing.ends_at is not None
-        decided = replace(
-            firing,
+        decided = firing.but(
             decision=decision,
             incident=incident,
             recheck_at=None if over else verdict.recheck_at or firing.recheck_at,
@@ -269,7 +268,7 @@ class Batch:
         return f"Alert storm: more than {guard.count} incidents within {written(guard.within)}"
 
     def _end(self, firing: Firing, state: FiringState, heard: datetime) -> None:
-        firing = replace(firing, recheck_at=None, closed_at=self._now, closed_before=self._world.next_decision)
+        firing = firing.but(recheck_at=None, closed_at=self._now, closed_before=self._world.next_decision)
         if firing.incident is not None:
             self._tally(firing.incident, heard).ended.append((firing, state))
         self._ledger.keep(firing)

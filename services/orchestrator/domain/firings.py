@@ -61,6 +61,12 @@ class Firing:
     closed_before: int | None = None
     decision: Decision | None = field(default=None, compare=False)
 
+    def but(self, **changes: Any) -> "Firing":
+        """The firing with these fields changed: `dataclasses.replace`, whose way through all fields takes ten times as long."""
+        twin = object.__new__(Firing)
+        twin.__dict__.update(self.__dict__, **changes)
+        return twin
+
     @property
     def gating(self) -> bool:
         """Whether an incident with this firing linked cannot be over while it fires."""
