@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from schemas import topics
 from schemas.vocabulary import Severity
 from services.config import ConfigFile
-from services.orchestrator.api import maintenance, overrides, reads, triage
+from services.orchestrator.api import maintenance, overrides, reads, regrouping, triage
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.handlers.alerts import Intake
 from services.orchestrator.handlers.commands import Commands
@@ -18,6 +18,7 @@ from services.orchestrator.handlers.evidence import Evidence
 from services.orchestrator.handlers.journal import QUIET, RECHECK, Journal
 from services.orchestrator.handlers.levels import Levels
 from services.orchestrator.handlers.maintenance import Planner
+from services.orchestrator.handlers.regrouping import Regrouping
 from services.orchestrator.handlers.timers import Timers
 from services.orchestrator.handlers.triage import Triage
 from services.orchestrator.handlers.views import Views
@@ -119,6 +120,7 @@ def build(
             triage.routes(Triage(database, evidence, clock), grants),
             overrides.routes(commands, grants),
             maintenance.routes(planner, grants, clock),
+            regrouping.routes(Regrouping(commands, journal, policy), grants),
         ),
         readiness=readiness,
     )

@@ -11,6 +11,9 @@ from schemas.vocabulary import PublicState, Severity
 from services.orchestrator.domain.labels import one_line
 from services.runtime.durations import Duration, parse_duration
 
+MAX_SPLIT = 1000
+"""Alerts that can be split out at once."""
+
 _CONTROL = re.compile(r"[\x01-\x08\x0b-\x1f\x7f-\x9f]")
 """Control characters other than tab and line feed: nobody means them, and a terminal would obey them."""
 
@@ -52,6 +55,7 @@ Word = Annotated[
 Matcher = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT), AfterValidator(_storable)]
 Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)]
 Rule = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
+Fingerprint = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(_clean)]
 AnySeverity = Annotated[Severity, BeforeValidator(_severity)]
 NextIn = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timedelta(0), le=timedelta(days=7))]
 
@@ -83,6 +87,20 @@ class SeverityBody(Reason):
 
     severity: AnySeverity
     pin: bool = True
+
+
+class MergeBody(Reason):
+    """The incident that it is the same trouble as."""
+
+    into: Word
+
+
+class SplitBody(Reason):
+    """Alerts (by their fingerprints) that are another trouble; without a title or severity the alerts give them."""
+
+    alerts: list[Fingerprint] = Field(min_length=1, max_length=MAX_SPLIT)
+    title: Title | None = None
+    severity: AnySeverity | None = None
 
 
 class PublicStateBody(Reason):
