@@ -117,7 +117,7 @@ def build(
         },
         routers=(
             reads.routes(Views(database), grants),
-            triage.routes(Triage(database, evidence, clock), grants),
+            triage.routes(Triage(database, evidence, clock, _no_windows), grants),
             overrides.routes(commands, grants),
             maintenance.routes(planner, grants, clock),
             regrouping.routes(Regrouping(commands, journal, policy), grants),
