@@ -10,18 +10,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schemas import topics
 from schemas.vocabulary import Severity
 from services.config import ConfigFile
-from services.orchestrator.api import overrides, reads, regrouping
+from services.orchestrator.api import overrides, reads, regrouping, triage
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.handlers.alerts import Intake
 from services.orchestrator.handlers.commands import Commands
 from services.orchestrator.handlers.decider import Decider, Surroundings
+from services.orchestrator.handlers.evidence import Evidence
 from services.orchestrator.handlers.journal import QUIET, RECHECK, Journal
 from services.orchestrator.handlers.regrouping import Regrouping
 from services.orchestrator.handlers.timers import Timers
+from services.orchestrator.handlers.triage import Triage
 from services.orchestrator.handlers.views import Views
 from services.orchestrator.metrics import OrchestratorMetrics
 from services.orchestrator.policyfile import PolicyInForce
 from services.orchestrator.store import incidents, tables
+from services.orchestrator.watchfile import WatchInForce
 from services.runtime.auth import Grants
 from services.runtime.bus.consume import Consumer
 from services.runtime.bus.port import Bus
@@ -62,7 +65,8 @@ def build(
     journal = Journal(outbox, Work(tables.work))
     policy = PolicyInForce(config)
     commands = Commands(database, journal, policy, clock, counted)
-    decider = Decider(journal, Surroundings(policy, _no_windows, dict), clock)
+    evidence = Evidence(WatchInForce(config), clock, counted)
+    decider = Decider(journal, Surroundings(policy, _no_windows, evidence.states), clock)
     intake = Intake(decider, journal, clock, counted)
     due = Timers(database, journal, decider, policy, clock)
     common: dict[str, Any] = {"service": NAME, "work": journal.work, "database": database, "clock": clock, "metrics": metrics}
@@ -99,9 +103,17 @@ def build(
         name=NAME,
         start=start,
         stop=database.stop,
-        loops={"consumer": consumer.run, "outbox": outbox.run, "timers": timers.run, "rechecks": rechecks.run, "gauges": gauges},
+        loops={
+            "consumer": consumer.run,
+            "outbox": outbox.run,
+            "timers": timers.run,
+            "rechecks": rechecks.run,
+            "evidence": evidence.run,
+            "gauges": gauges,
+        },
         routers=(
             reads.routes(Views(database), grants),
+            triage.routes(Triage(database, evidence, clock), grants),
             overrides.routes(commands, grants),
             regrouping.routes(Regrouping(commands, journal, policy), grants),
         ),

@@ -555,6 +555,7 @@ NEEDS: dict[tuple[str, str], tuple[str, object]] = {
     ("get", "/api/v1/incidents/{name}/timeline"): ("read", None),
     ("get", "/api/v1/incidents/{name}/alerts"): ("read", None),
     ("get", "/api/v1/alerts"): ("read", None),
+    ("get", "/api/v1/triage"): ("read", None),
     ("get", "/api/v1/alerts/{fingerprint}/explain"): ("read", None),
     ("put", "/api/v1/incidents/{name}/severity"): ("respond", {"severity": "S1", **REASON}),
     ("delete", "/api/v1/incidents/{name}/severity-pin"): ("respond", None),
