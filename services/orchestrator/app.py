@@ -67,9 +67,10 @@ def build(
     def of_file() -> Sequence[Maintenance]:
         return policy().maintenance
 
+    windows = Windows(of_file, clock)
     planner = Planner(database, journal, of_file, clock, counted)
     evidence = Evidence(WatchInForce(config), clock, counted)
-    decider = Decider(journal, Surroundings(policy, Windows(of_file, clock).current, evidence.states), clock)
+    decider = Decider(journal, Surroundings(policy, windows.current, evidence.states), clock)
     intake = Intake(decider, journal, clock, counted)
     evidence.changed = Levels(database, journal, decider, policy, clock).changed
     due = Timers(database, journal, decider, policy, clock)
@@ -117,7 +118,7 @@ def build(
         },
         routers=(
             reads.routes(Views(database), grants),
-            triage.routes(Triage(database, evidence, clock, _no_windows), grants),
+            triage.routes(Triage(database, evidence, clock, windows.current), grants),
             overrides.routes(commands, grants),
             maintenance.routes(planner, grants, clock),
             regrouping.routes(Regrouping(commands, journal, policy), grants),
