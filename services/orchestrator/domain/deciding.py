@@ -15,13 +15,13 @@ from schemas.ids import digest, incident_id
 from schemas.incidents import MAX_SERVICE, MAX_TEXT, Actor, Incident, IncidentEvent
 from schemas.vocabulary import Action, ActorKind, FiringState, IncidentState
 from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.firings import Decision, Firing, News, observe
+from services.orchestrator.domain.firings import Decision, Firing, News, given_up, observe
 from services.orchestrator.domain.groups import Group, newest
 from services.orchestrator.domain.happen import record
 from services.orchestrator.domain.incident import Context, Refusal, decide, next_due
 from services.orchestrator.domain.judging import Judge, Verdict, Where
 from services.orchestrator.domain.labels import environment_of, one_line, service_of
-from services.orchestrator.domain.linking import attach, detach, example, title
+from services.orchestrator.domain.linking import attach, detach, example, restate, title, why_over, why_restated
 from services.orchestrator.domain.maintenance import covering
 from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.severity import PROMOTION, Assessment, Found, assess, breadth_sentence, noted, spoken
@@ -42,11 +42,14 @@ class Turn:
 
 @dataclass
 class Tally:
-    """What a batch does to one incident: alerts that began with the reason for their severity, that ended with the state
-    they were in, the flapping one, and when the first of all that was heard."""
+    """What a batch does to one incident: alerts that began with the reason for their severity, that ended or turned out to be
+    in another state with the state they were in, how many ended only because they began anew, the flapping one, and when the
+    first of all that was heard."""
 
     began: list[tuple[Firing, Found]] = field(default_factory=list)
     ended: list[tuple[Firing, FiringState]] = field(default_factory=list)
+    restated: list[tuple[Firing, FiringState]] = field(default_factory=list)
+    anew: int = 0
     flapping: Firing | None = None
     caused_at: datetime | None = None
 
@@ -166,6 +169,8 @@ class Batch:
     def _link(self, firing: Firing, name: str, event: str, reason: str) -> None:
         assert firing.decision is not None
         self._turns.append(Turn(firing.decision.seq, self._now, event, name, one_line(reason, MAX_TEXT)))
+        if firing.state is not FiringState.FIRING:
+            self._tally(name, self._now).restated.append((firing, FiringState.FIRING))
         self._keep(replace(firing, incident=name))
 
     def _may_join(self, firing: Firing) -> bool:
@@ -175,7 +180,7 @@ class Batch:
         return covering(self._world.maintenance, firing.labels, self._now) is None
 
     def _take(self, alert: AlertReceived) -> None:
-        before = self._world.latest.get(alert.fingerprint)
+        before = self._known(alert)
         news, firing = observe(before, alert)
         if news in {News.BEGAN, News.ENDED_UNSEEN}:
             self._begin(firing, before, news)
@@ -183,7 +188,19 @@ class Batch:
             assert before is not None
             self._end(firing, before.state, alert.received_at)
         elif firing != before:
+            if news is News.REVIVED and firing.incident is not None:
+                self._tally(firing.incident, alert.received_at).restated.append((firing, FiringState.STALE))
             self._keep(firing)
+
+    def _known(self, alert: AlertReceived) -> Firing | None:
+        """The latest firing of the alert; a stale one is over once the alert has begun anew."""
+        before = self._world.latest.get(alert.fingerprint)
+        over = given_up(before, alert) if before else None
+        if before is None or over is None:
+            return before
+        if over.incident is not None:
+            self._tally(over.incident, alert.received_at).anew += 1
+        return self._end(over, before.state, alert.received_at)
 
     def _begin(self, firing: Firing, before: Firing | None, news: News) -> None:
         key = self._policy.correlation_key(firing.labels)
@@ -322,11 +339,12 @@ class Batch:
     def _hold(self, key: str, name: str) -> None:
         self._world.holders[key] = self._holders[key] = name
 
-    def _end(self, firing: Firing, state: FiringState, heard: datetime) -> None:
+    def _end(self, firing: Firing, state: FiringState, heard: datetime) -> Firing:
         firing = replace(firing, recheck_at=None, closed_at=self._now, closed_before=self._world.next_decision)
         if firing.incident is not None:
             self._tally(firing.incident, heard).ended.append((firing, state))
         self._keep(firing)
+        return firing
 
     def _keep(self, firing: Firing) -> None:
         self._world.latest[firing.fingerprint] = firing
@@ -351,11 +369,12 @@ class Batch:
             first = tally.began[0][0].decision
             command, reason = attach(tally.began, self._policy.floor), first.reason if first else ""
             self._carry_out(name, command, ActorKind.RULE, "attach-same-key", reason, caused_at)
+        for command in restate(tally.restated):
+            self._carry_out(name, command, ActorKind.RULE, "alert-restated", why_restated(command), caused_at)
         if tally.flapping is not None:
             self._tell_flapping(name, tally.flapping, caused_at)
         if tally.ended:
-            over = detach(tally.ended)
-            reason = "Alertmanager reports them resolved."
+            over, reason = detach(tally.ended), why_over(len(tally.ended), tally.anew)
             self._carry_out(name, over, ActorKind.RULE, "alert-resolved", reason, caused_at)
 
     def _tell_flapping(self, name: str, firing: Firing, caused_at: datetime) -> None:

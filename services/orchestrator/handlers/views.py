@@ -61,6 +61,7 @@ def _firing(firing: Firing) -> dict[str, Any]:
         "ends_at": firing.ends_at,
         "last_seen": firing.last_seen,
         "state": firing.state,
+        "muted_by": firing.muted_by,
     }
 
 
