@@ -369,8 +369,8 @@ class Batch:
             first = tally.began[0][0].decision
             command, reason = attach(tally.began, self._policy.floor), first.reason if first else ""
             self._carry_out(name, command, ActorKind.RULE, "attach-same-key", reason, caused_at)
-        for command in restate(tally.restated):
-            self._carry_out(name, command, ActorKind.RULE, "alert-restated", why_restated(command), caused_at)
+        for turned in restate(tally.restated):
+            self._carry_out(name, turned, ActorKind.RULE, "alert-restated", why_restated(turned), caused_at)
         if tally.flapping is not None:
             self._tell_flapping(name, tally.flapping, caused_at)
         if tally.ended:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from schemas.vocabulary import FiringState, Severity
-from services.orchestrator.domain.severity import spoken
+from services.orchestrator.domain import spoken
 
 SETTLED = timedelta(minutes=5)
 """So long after its start an Alertmanager may not have been told again of everything that fires: it forgets all alerts
@@ -84,9 +84,7 @@ def reconcile(
     return [change for change in judged if change is not None]
 
 
-def _judge(
-    firing: OpenFiring, answer: Answer | None, now: datetime, stale_after: timedelta, grace: timedelta
-) -> Change | None:
+def _judge(firing: OpenFiring, answer: Answer | None, now: datetime, stale_after: timedelta, grace: timedelta) -> Change | None:
     if answer is None:
         return _unasked(firing, now, stale_after)
     if firing.last_seen >= answer.at:
@@ -142,7 +140,7 @@ def _unasked(firing: OpenFiring, now: datetime, stale_after: timedelta) -> Chang
 def _unheard(firing: OpenFiring, now: datetime, stale_after: timedelta, subject: str) -> Change | None:
     if firing.state is FiringState.STALE or now - firing.last_seen <= stale_after:
         return None
-    reason = f"{subject} has been heard of them for {spoken(stale_after)}: they may be over, but nobody said so."
+    reason = f"{subject} has been heard of them for {spoken.span(stale_after)}: they may be over, but nobody said so."
     return Change(_stale(firing), firing.state, reason, UNHEARD)
 
 

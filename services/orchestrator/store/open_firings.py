@@ -34,11 +34,7 @@ async def count(connection: AsyncConnection) -> dict[str, int]:
 
 
 _CHANGING = ("state", "last_seen", "ends_at", "expires_at", "muted_by")
-_KEEP_UP = (
-    update(firings)
-    .where(firings.c.seq == bindparam("b_seq"))
-    .values({name: bindparam(f"b_{name}") for name in _CHANGING})
-)
+_KEEP_UP = update(firings).where(firings.c.seq == bindparam("b_seq")).values({name: bindparam(f"b_{name}") for name in _CHANGING})
 
 
 async def keep(connection: AsyncConnection, changes: Sequence[Change]) -> None:
