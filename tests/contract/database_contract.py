@@ -25,10 +25,10 @@ from schemas.incidents import Incident
 from schemas.vocabulary import IncidentState, Severity
 from services.notifier.store.tables import METADATA as NOTIFIER
 from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.deciding import Outcome
 from services.orchestrator.domain.groups import Group
 from services.orchestrator.domain.happen import record
 from services.orchestrator.domain.incident import Context, Refusal, decide
+from services.orchestrator.domain.ledger import Outcome
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.rules import EVERYTHING, Breadth, SeverityRule

@@ -101,7 +101,7 @@ def observe(latest: Firing | None, alert: AlertReceived) -> tuple[News, Firing]:
     if alert.starts_at > latest.ends_at:
         return _first_seen(alert, latest.ends_at)
     if _contradicts(latest, alert):
-        return _first_seen(alert, latest.not_before)
+        return _after_all(latest, alert)
     return _of_the_past(latest, alert)
 
 
@@ -119,6 +119,13 @@ def _contradicts(latest: Firing, alert: AlertReceived) -> bool:
         return False
     known = latest.not_before is None or alert.starts_at > latest.not_before
     return known and latest.ends_at is not None and alert.received_at > latest.ends_at
+
+
+def _after_all(latest: Firing, alert: AlertReceived) -> tuple[News, Firing]:
+    """It fires although its end was presumed. What lies before that end stays with the firing that it ended."""
+    news, firing = _first_seen(alert, latest.not_before)
+    end = latest.ends_at or alert.starts_at
+    return news, replace(firing, starts_at=max(alert.starts_at, end + datetime.resolution))
 
 
 def _first_seen(alert: AlertReceived, not_before: datetime | None) -> tuple[News, Firing]:

@@ -18,12 +18,15 @@ def record(
     reason: str,
     now: datetime,
     caused_at: datetime | None = None,
+    telling: bool = True,
 ) -> tuple[Incident | None, list[IncidentEvent]]:
-    """The incident after the changes, and one event for each, versions gapless."""
+    """The incident after the changes, and one event for each, versions gapless; none without `telling`."""
     events: list[IncidentEvent] = []
     for because in changes:
         why = (because.reason or reason)[:MAX_TEXT]
         incident = evolve(incident, because.change, Happening(incident_id, actor, now, why))
+        if not telling:
+            continue
         events.append(
             IncidentEvent(
                 type=because.change.TYPE,

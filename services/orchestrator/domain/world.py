@@ -12,6 +12,7 @@ from schemas.vocabulary import IncidentState
 from services.orchestrator.domain.evidence import SloState
 from services.orchestrator.domain.firings import Firing
 from services.orchestrator.domain.groups import Group
+from services.orchestrator.domain.incident import Periods, next_due
 from services.orchestrator.domain.maintenance import Maintenance
 
 GUARD_KEY = "*"
@@ -41,6 +42,7 @@ class World:
     slos: Mapping[str, SloState] = field(default_factory=dict)
     incidents: dict[str, Incident] = field(default_factory=dict)
     _by_service: dict[str, dict[str, None]] = field(default_factory=dict)
+    _open: dict[str, None] = field(default_factory=dict)
 
     def add(self, incidents: Iterable[Incident]) -> "World":
         for incident in incidents:
@@ -50,12 +52,23 @@ class World:
     def put(self, incident: Incident) -> None:
         """The incident as it now is."""
         self.incidents[incident.id] = incident
+        _mark(self._open, incident)
         for service in incident.services:
-            here = self._by_service.setdefault(service, {})
-            if incident.state.open:
-                here[incident.id] = None
-            else:
-                here.pop(incident.id, None)
+            _mark(self._by_service.setdefault(service, {}), incident)
+
+    def keep(self, firing: Firing) -> None:
+        """The alert's latest firing as it now is."""
+        self.latest[firing.fingerprint] = firing
+
+    def due_incidents(self, periods: Periods, now: datetime) -> list[str]:
+        """Open incidents for which a moment has come that they waited for."""
+        moments = ((name, next_due(self.incidents[name], periods)) for name in self._open)
+        return [name for name, due in moments if due is not None and due <= now]
+
+    def due_firings(self, now: datetime) -> Sequence[Firing]:
+        """Firings that time alone may have changed by now."""
+        del now  # asked for when this world was filled
+        return self.due
 
     def holder(self, key: str, fingerprint: str) -> Incident | None:
         """The incident that alerts with this key belong to: an open one that this alert is pinned to, else the key's."""
@@ -81,6 +94,14 @@ class World:
 
 
 _NO_GROUP = Group()
+
+
+def _mark(among: dict[str, None], incident: Incident) -> None:
+    """Keep in a set what is open, in the order in which it came."""
+    if incident.state.open:
+        among[incident.id] = None
+    else:
+        among.pop(incident.id, None)
 
 
 def _agree(one: str | None, other: str | None) -> bool:

@@ -8,10 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.alerts import AlertReceived
 from schemas.incidents import Incident
-from services.orchestrator.domain.deciding import Batch, Outcome
+from services.orchestrator.domain.deciding import Batch
 from services.orchestrator.domain.evidence import SloState
 from services.orchestrator.domain.firings import Firing
 from services.orchestrator.domain.labels import service_of
+from services.orchestrator.domain.ledger import Outcome
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.world import GUARD_KEY, UMBRELLA_KEY, World, pin_key

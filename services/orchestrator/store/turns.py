@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.domain.deciding import Turn
+from services.orchestrator.domain.ledger import Turn
 from services.orchestrator.store.tables import turns
 
 

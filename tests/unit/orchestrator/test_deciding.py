@@ -9,10 +9,11 @@ from schemas.alerts import AlertReceived
 from schemas.incidents import Incident
 from schemas.vocabulary import Action, FiringState, IncidentState, Severity
 from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.deciding import Batch, Outcome
+from services.orchestrator.domain.deciding import Batch
 from services.orchestrator.domain.firings import Firing
 from services.orchestrator.domain.happen import record
 from services.orchestrator.domain.incident import Context, Refusal, decide
+from services.orchestrator.domain.ledger import Outcome
 from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.transitions import Step
 from services.orchestrator.domain.world import World

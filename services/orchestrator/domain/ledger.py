@@ -1,0 +1,156 @@
+"""Carrying out what a batch decides, on its world, and keeping account of all that has to be stored."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from schemas.incidents import MAX_TEXT, Actor, IncidentEvent
+from schemas.vocabulary import ActorKind, IncidentState
+from services.orchestrator.domain import commands as ask
+from services.orchestrator.domain.firings import Firing
+from services.orchestrator.domain.groups import Group, newest
+from services.orchestrator.domain.happen import record
+from services.orchestrator.domain.incident import Context, Refusal, decide
+from services.orchestrator.domain.labels import one_line
+from services.orchestrator.domain.policy import Policy
+from services.orchestrator.domain.severity import PROMOTION, breadth_sentence
+from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.world import GUARD_KEY, UMBRELLA_KEY, World
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Something that later became of a firing, after its decision: `opened`, `joined`, `moved` …"""
+
+    seq: int
+    at: datetime
+    event: str
+    incident: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What to store: new firings (in order; of one fingerprint the last is the latest), those that changed, what later became
+    of older ones, events, who now holds which key, and the evidence that changed."""
+
+    began: list[Firing]
+    changed: list[Firing]
+    turns: list[Turn]
+    events: list[IncidentEvent]
+    holders: dict[str, str]
+    groups: dict[str, Group]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """By what something is done, why, and when what led to it was heard of."""
+
+    rule: str
+    reason: str
+    at: datetime
+    kind: ActorKind = ActorKind.RULE
+
+
+class Ledger:
+    """One batch's account. Without `telling` incidents change and no events are made, which a simulation has no use for."""
+
+    def __init__(self, policy: Policy, world: World, now: datetime, *, telling: bool) -> None:
+        self._policy, self._world, self._now, self._telling = policy, world, now, telling
+        self._context = Context(now=now, periods=policy.periods)
+        self.began: dict[int, Firing] = {}
+        self.changed: dict[int, Firing] = {}
+        self._turns: list[Turn] = []
+        self._events: list[IncidentEvent] = []
+        self._holders: dict[str, str] = {}
+        self._groups: dict[str, Group] = {}
+        self._opened: dict[str, None] = {}
+
+    def outcome(self) -> Outcome:
+        """Everything since the beginning of the batch."""
+        return Outcome(
+            began=list(self.began.values()),
+            changed=list(self.changed.values()),
+            turns=self._turns,
+            events=self._events,
+            holders=self._holders,
+            groups=self._groups,
+        )
+
+    def begin(self, firing: Firing) -> None:
+        """A new firing with its decision."""
+        assert firing.decision is not None
+        self.began[firing.decision.seq] = firing
+        self._world.keep(firing)
+
+    def keep(self, firing: Firing) -> None:
+        """A firing that has changed."""
+        assert firing.decision is not None
+        seq = firing.decision.seq
+        (self.began if seq in self.began else self.changed)[seq] = firing
+        self._world.keep(firing)
+
+    def link(self, firing: Firing, incident: str, event: str, reason: str) -> None:
+        """A firing that was decided before belongs to an incident from now on."""
+        assert firing.decision is not None
+        self._turns.append(Turn(firing.decision.seq, self._now, event, incident, one_line(reason, MAX_TEXT)))
+        self.keep(replace(firing, incident=incident))
+
+    def set_group(self, key: str, group: Group) -> None:
+        self._world.groups[key] = self._groups[key] = group
+
+    def count_opening(self) -> None:
+        """For the guard: one more that rules opened, or would have."""
+        group = self._world.group(GUARD_KEY)
+        self.set_group(GUARD_KEY, replace(group, openings=newest(group.openings, self._now, self._policy.guard)))
+
+    def hold(self, key: str, incident: str) -> None:
+        """The incident holds the key from now on."""
+        self._world.holders[key] = self._holders[key] = incident
+
+    def note_opened(self, incident: str) -> None:
+        """It has been opened or reopened: what fires under its key without an incident belongs to it."""
+        self._opened[incident] = None
+
+    def opened_keys(self) -> list[str]:
+        """The keys of incidents that were opened or reopened."""
+        keys = (self._world.incidents[name].correlation_key for name in self._opened)
+        return [key for key in keys if key is not None and key != UMBRELLA_KEY]
+
+    def carry_out(self, name: str, command: ask.Command, cause: Cause) -> None:
+        """Do it, and promote a triage incident that this makes worth it."""
+        self._record(name, command, cause)
+        why = self._promotion(name)
+        if why is not None:
+            self._record(name, ask.Move(Step.PROMOTE), replace(cause, kind=ActorKind.RULE, rule="triage-promotion", reason=why))
+
+    def _record(self, name: str, command: ask.Command, cause: Cause) -> None:
+        before = self._world.incidents.get(name)
+        changes = decide(before, command, self._context)
+        assert not isinstance(changes, Refusal), changes
+        actor = Actor(kind=cause.kind, name=cause.rule, policy=self._policy.version)
+        after, events = record(
+            name,
+            before,
+            changes,
+            actor=actor,
+            reason=cause.reason,
+            now=self._now,
+            caused_at=cause.at,
+            telling=self._telling,
+        )
+        if after is not None and changes:
+            self._world.put(after)
+            self._events += events
+
+    def _promotion(self, name: str) -> str | None:
+        """Why a triage incident is to be promoted now; None when it is not."""
+        incident, wanted = self._world.incidents.get(name), self._policy.promotion
+        if incident is None or incident.state is not IncidentState.TRIAGE:
+            return None
+        if wanted.severity is not None and not wanted.severity.outranks(incident.severity):
+            return f"its severity is {incident.severity}"
+        if wanted.breadth is not None and incident.correlation_key is not None:
+            group = self._world.group(incident.correlation_key)
+            if group.holds(PROMOTION, wanted.breadth, self._now):
+                return breadth_sentence(PROMOTION, wanted.breadth, group, self._now)
+        return None
