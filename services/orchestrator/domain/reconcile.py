@@ -5,7 +5,7 @@ what is: it holds every alert that is not over. What it lists fires or is muted.
 when the end that it had announced has passed; else it is stale, which holds an incident open as firing does.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -131,10 +131,11 @@ def _announced_end(firing: OpenFiring, at: datetime, stale_after: timedelta) -> 
 
 
 def _unasked(firing: OpenFiring, now: datetime, stale_after: timedelta) -> Change | None:
-    if firing.state is FiringState.MUTED:
-        after = replace(firing, state=FiringState.FIRING, muted_by=None)
-        return Change(after, firing.state, "No Alertmanager is asked any more, so nobody can say that they are still muted.")
-    return _unheard(firing, now, stale_after, "Nothing")
+    stale = _unheard(firing, now, stale_after, "Nothing")
+    if stale is not None or firing.state is not FiringState.MUTED:
+        return stale
+    after = replace(firing, state=FiringState.FIRING, muted_by=None)
+    return Change(after, firing.state, "No Alertmanager is asked any more, so nobody can say that they are still muted.")
 
 
 def _unheard(firing: OpenFiring, now: datetime, stale_after: timedelta, subject: str) -> Change | None:
@@ -146,8 +147,3 @@ def _unheard(firing: OpenFiring, now: datetime, stale_after: timedelta, subject:
 
 def _stale(firing: OpenFiring) -> OpenFiring:
     return replace(firing, state=FiringState.STALE, muted_by=None)
-
-
-def names_of(changes: Sequence[Change]) -> set[str]:
-    """The fingerprints of what changes."""
-    return {change.after.fingerprint for change in changes}

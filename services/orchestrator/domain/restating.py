@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from schemas.incidents import MAX_EXAMPLES, AlertExample
+from schemas.incidents import MAX_EXAMPLES, MAX_TEXT, AlertExample
 from schemas.vocabulary import FiringState
 from services.orchestrator.domain import commands as ask
 from services.orchestrator.domain.labels import one_line
+from services.orchestrator.domain.ledger import Turn
 from services.orchestrator.domain.reconcile import Change
 
 MOST_REASONS = 5
@@ -25,6 +27,20 @@ class Telling:
 
 Transition = tuple[str, FiringState | None, FiringState, str]
 """The incident, the states before and after, the rule. What is over is told at once, whatever it was before."""
+
+
+def incidents_of(changes: Iterable[Change]) -> set[str]:
+    """The incidents that are told something."""
+    return {change.after.incident for change in changes if change.reason is not None and change.after.incident is not None}
+
+
+def turns_of(changes: Iterable[Change], now: datetime) -> list[Turn]:
+    """What became of the firings, for those who ask about a single alert."""
+    return [
+        Turn(change.after.seq, now, change.after.state, change.after.incident, one_line(change.reason, MAX_TEXT))
+        for change in changes
+        if change.reason is not None
+    ]
 
 
 def tell(changes: Iterable[Change]) -> list[Telling]:

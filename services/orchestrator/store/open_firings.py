@@ -1,6 +1,7 @@
 """Firings that are not over: as much of each as reconciling takes, for there may be tens of thousands."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, bindparam, func, select, text, update
@@ -33,19 +34,31 @@ async def count(connection: AsyncConnection) -> dict[str, int]:
     return {row[0]: row[1] for row in await connection.execute(query)}
 
 
-_CHANGING = ("state", "last_seen", "ends_at", "expires_at", "muted_by")
+_CHANGING = ("state", "last_seen", "expires_at", "muted_by")
 _KEEP_UP = update(firings).where(firings.c.seq == bindparam("b_seq")).values({name: bindparam(f"b_{name}") for name in _CHANGING})
+_END = _KEEP_UP.values(
+    ends_at=bindparam("b_ends_at"),
+    closed_at=bindparam("b_closed_at"),
+    closed_before=bindparam("b_closed_before"),
+    recheck_at=None,
+)
 
 
-async def keep(connection: AsyncConnection, changes: Sequence[Change]) -> None:
-    """Store what the firings turned out to be."""
-    rows = [{"b_seq": after.seq} | {f"b_{name}": getattr(after, name) for name in _CHANGING} for after in _after(changes)]
-    if rows:
-        await connection.execute(_KEEP_UP, rows)
+async def keep(connection: AsyncConnection, changes: Sequence[Change], now: datetime, position: int) -> None:
+    """Store what the firings turned out to be; `position` is the number of the next decision."""
+    kept = [_row(change.after) for change in changes if change.after.ends_at is None]
+    over = [
+        _row(change.after) | {"b_ends_at": change.after.ends_at, "b_closed_at": now, "b_closed_before": position}
+        for change in changes
+        if change.after.ends_at is not None
+    ]
+    for statement, rows in ((_KEEP_UP, kept), (_END, over)):
+        if rows:
+            await connection.execute(statement, rows)
 
 
-def _after(changes: Sequence[Change]) -> list[OpenFiring]:
-    return [change.after for change in changes]
+def _row(firing: OpenFiring) -> dict[str, Any]:
+    return {"b_seq": firing.seq} | {f"b_{name}": getattr(firing, name) for name in _CHANGING}
 
 
 def _open_firing(row: Row[Any]) -> OpenFiring:

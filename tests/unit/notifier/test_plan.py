@@ -8,6 +8,7 @@ from schemas.base import Contract
 from schemas.incidents import (
     CHANGES,
     AlertsAttached,
+    AlertsRestated,
     Dismissed,
     IncidentEvent,
     Mitigated,
@@ -23,7 +24,7 @@ from schemas.incidents import (
     Update,
     UpdatePosted,
 )
-from schemas.vocabulary import IncidentState, PublicState, Role, Severity
+from schemas.vocabulary import FiringState, IncidentState, PublicState, Role, Severity
 from services.notifier.domain.delivery import Destination
 from services.notifier.domain.plan import REPLIES, Planned, Why, plan
 from tests.unit.notifier.events import START, an_event, an_update
@@ -73,12 +74,32 @@ def test_alerts_change_the_summary_without_a_reply() -> None:
         (Resolved(), "Resolved"),
         (Reopened(before=IncidentState.RESOLVED), "Reopened"),
         (Dismissed(), "Dismissed as a false alarm"),
+        (AlertsRestated(before=FiringState.FIRING, after=FiringState.MUTED, count=1), "1 alert muted"),
+        (AlertsRestated(before=FiringState.FIRING, after=FiringState.STALE, count=2), "2 alerts no longer heard of"),
+        (AlertsRestated(before=FiringState.MUTED, after=FiringState.FIRING, count=10_000), "10000 alerts firing again"),
     ],
 )
 def test_what_people_must_learn_is_a_reply_after_the_summary(change: Contract, headline: str) -> None:
     summary, reply = planned(an_event(change, version=2))
     assert (summary.kind, reply.kind) == ("summary", "reply")
     assert headline == reply.content.headline
+
+
+@pytest.mark.parametrize(("after", "told"), [(FiringState.MUTED, 0), (FiringState.STALE, 0), (FiringState.FIRING, 1)])
+def test_of_an_incident_that_is_over_only_what_fires_again_is_told(after: FiringState, told: int) -> None:
+    before = FiringState.MUTED if after is FiringState.FIRING else FiringState.FIRING
+    event = an_event(AlertsRestated(before=before, after=after, count=1), version=2, state=IncidentState.RESOLVED)
+    assert [each.kind for each in planned(event)] == ["summary"] + ["reply"] * told
+
+
+def test_that_something_is_muted_is_told_with_what_mutes_it() -> None:
+    change = AlertsRestated(before=FiringState.FIRING, after=FiringState.MUTED, count=1)
+    event = an_event(change, version=2, text="1 alert now muted (was firing): A")
+    reply = planned(event.model_copy(update={"reason": "silenced by ann until 2026-11-24 12:00 UTC: db upgrade"}))[1]
+    assert reply.content.text.splitlines() == [
+        "1 alert now muted (was firing): A",
+        "By rule open-s1-s2: silenced by ann until 2026-11-24 12:00 UTC: db upgrade",
+    ]
 
 
 def test_every_reply_is_for_a_known_event_and_each_reason_is_a_sentence() -> None:
@@ -88,6 +109,7 @@ def test_every_reply_is_for_a_known_event_and_each_reason_is_a_sentence() -> Non
 
 def test_a_body_that_does_not_fit_its_type_is_told_from_the_snapshot() -> None:
     event = an_event(Mitigated(), version=2, severity=Severity.S2)
+    assert [each.kind for each in plan(AlertsRestated.TYPE, event, (BOARD,))] == ["summary"]
     for kind in (SeverityChanged.TYPE, PublicStateChanged.TYPE, UpdatePosted.TYPE):
         _, reply = plan(kind, event, (BOARD,))
         assert reply.content.headline
