@@ -12,6 +12,7 @@ from services.cli.explain import explain
 from services.cli.fire import fire
 from services.cli.serve import serve
 from services.cli.snippet import alertmanager_snippet
+from services.cli.triage import triage
 
 
 def build() -> typer.Typer:
@@ -27,6 +28,7 @@ def build() -> typer.Typer:
     app.command()(demo)
     app.command()(serve)
     app.command()(fire)
+    app.command()(triage)
     app.add_typer(_incident(), name="incident")
     app.command()(explain)
     app.add_typer(deliveries.app, name="deliveries")

@@ -10,18 +10,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schemas import topics
 from schemas.vocabulary import Severity
 from services.config import ConfigFile
-from services.orchestrator.api import overrides, reads
+from services.orchestrator.api import overrides, reads, triage
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.handlers.alerts import Intake
 from services.orchestrator.handlers.commands import Commands
 from services.orchestrator.handlers.decider import Decider, Surroundings
+from services.orchestrator.handlers.evidence import Evidence
 from services.orchestrator.handlers.journal import QUIET, RECHECK, Journal
+from services.orchestrator.handlers.levels import Levels
 from services.orchestrator.handlers.reconcile import RECONCILE, Reconciler
 from services.orchestrator.handlers.timers import Timers
+from services.orchestrator.handlers.triage import Triage
 from services.orchestrator.handlers.views import Views
 from services.orchestrator.metrics import OPEN_STATES, OrchestratorMetrics
 from services.orchestrator.policyfile import PolicyInForce
 from services.orchestrator.store import incidents, open_firings, tables
+from services.orchestrator.watchfile import WatchInForce, rounds_of
 from services.runtime.auth import Grants
 from services.runtime.bus.consume import Consumer
 from services.runtime.bus.port import Bus
@@ -62,13 +66,15 @@ def build(
     journal = Journal(outbox, Work(tables.work))
     policy = PolicyInForce(config)
     commands = Commands(database, journal, policy, clock, counted)
-    decider = Decider(journal, Surroundings(policy, _no_windows, dict), clock)
+    evidence = Evidence(WatchInForce(config), clock, counted)
+    decider = Decider(journal, Surroundings(policy, _no_windows, evidence.states), clock)
     intake = Intake(decider, journal, clock, counted)
+    evidence.changed = Levels(database, journal, decider, policy, clock).changed
     due = Timers(database, journal, decider, policy, clock)
     common: dict[str, Any] = {"service": NAME, "work": journal.work, "database": database, "clock": clock, "metrics": metrics}
     timers = Worker(queue=QUIET, do=due.incident_is_due, **common)
     rechecks = Worker(queue=RECHECK, do=due.firings_are_due, **common)
-    reconciler = Reconciler(database, journal, decider, config, policy, clock, counted)
+    reconciler = Reconciler(database, journal, decider, lambda: rounds_of(config), policy, clock, counted)
     reconciling = Worker(queue=RECONCILE, do=reconciler.round, **common)
     reconciler.wake = reconciling.wake
     journal.timers = (timers, rechecks)
@@ -112,8 +118,13 @@ def build(
             "rechecks": rechecks.run,
             "reconciling": reconciling.run,
             "reconciling-begins": reconciler.begin,
+            "evidence": evidence.run,
             "gauges": gauges,
         },
-        routers=(reads.routes(Views(database), grants), overrides.routes(commands, grants)),
+        routers=(
+            reads.routes(Views(database), grants),
+            triage.routes(Triage(database, evidence, clock), grants),
+            overrides.routes(commands, grants),
+        ),
         readiness=readiness,
     )

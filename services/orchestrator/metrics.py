@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from schemas.vocabulary import Action, FiringState, Severity
+from services.orchestrator.domain.evidence import Cause
 from services.runtime.metrics import LATENCY_BUCKETS
 
 OPEN_STATES = tuple(state for state in FiringState if state is not FiringState.RESOLVED)
@@ -36,6 +37,14 @@ class OrchestratorMetrics:
             buckets=LATENCY_BUCKETS,
             registry=registry,
         )
+        self.slo_level = Gauge(
+            "tocsin_slo_level", "Service levels: 0 ok, 1 degraded, 2 outage, -1 unknown.", ["slo"], registry=registry
+        )
+        self.prometheus_queries = Counter(
+            "tocsin_prometheus_queries_total", "Queries to Prometheus, by outcome.", ["outcome"], registry=registry
+        )
+        for cause in ("ok", *Cause):
+            self.prometheus_queries.labels(cause)
         for action in Action:
             self.decisions.labels(action)
         for severity in Severity:

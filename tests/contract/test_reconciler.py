@@ -4,8 +4,9 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schemas.alerts import AlertReceived
 from schemas.incidents import Incident
 from schemas.vocabulary import FiringState
-from services.config import Config, ConfigFile
-from services.config.outside import AlertmanagerSection
+from services.orchestrator.adapters.alertmanager import Cluster, ask
 from services.orchestrator.domain.firings import Firing
 from services.orchestrator.domain.maintenance import Maintenance
+from services.orchestrator.domain.policy import Policy
 from services.orchestrator.handlers.decider import Decider, Surroundings
 from services.orchestrator.handlers.journal import Journal
-from services.orchestrator.handlers.reconcile import RECONCILE, Reconciler
+from services.orchestrator.handlers.reconcile import RECONCILE, Reconciler, Rounds
 from services.orchestrator.metrics import OrchestratorMetrics
 from services.orchestrator.store import firings, incidents, open_firings, tables
 from services.runtime.clock import ManualClock
@@ -45,7 +46,8 @@ class Bench:
 
     database: Database
     peer: Standin
-    config: ConfigFile
+    rounds: Rounds
+    policy: Policy = POLICY
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOW))
 
     def __post_init__(self) -> None:
@@ -56,9 +58,11 @@ class Bench:
         async def windows(_: AsyncConnection) -> Sequence[Maintenance]:
             return ()
 
-        self.decider = Decider(journal, Surroundings(lambda: POLICY, windows, dict), self.clock)
+        self.decider = Decider(journal, Surroundings(lambda: self.policy, windows, dict), self.clock)
         self.work, metrics = journal.work, OrchestratorMetrics(registry)
-        self.reconciler = Reconciler(self.database, journal, self.decider, self.config, lambda: POLICY, self.clock, metrics)
+        self.reconciler = Reconciler(
+            self.database, journal, self.decider, lambda: self.rounds, lambda: self.policy, self.clock, metrics
+        )
 
     async def take(self, *alerts: AlertReceived) -> None:
         async with self.database.transaction(serial=True) as connection:
@@ -111,8 +115,7 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 async def bench(database: Database) -> AsyncIterator[Bench]:
     peer = Standin()
     with peer.serving() as url:
-        config = Config(alertmanager=AlertmanagerSection(urls=[url]))
-        bench = Bench(database, peer, ConfigFile(None, config, "sha256:one"))
+        bench = Bench(database, peer, Rounds(timedelta(hours=8), MINUTE, (url,), partial(ask, Cluster((url,)))))
         begun = asyncio.create_task(bench.reconciler.begin())
         while not await pending(database):
             await asyncio.sleep(0)
@@ -241,10 +244,8 @@ async def test_a_round_that_is_still_busy_is_not_doubled(bench: Bench) -> None:
 
 async def test_a_reload_has_a_round_at_once(bench: Bench) -> None:
     await bench.round()
-    section = bench.config.config.alertmanager
-    assert section
-    slower = section.model_copy(update={"interval": timedelta(hours=1)})
-    bench.config.config, bench.config.hash = Config(alertmanager=slower), "sha256:two"
+    bench.rounds = replace(bench.rounds, interval=timedelta(hours=1))
+    bench.policy = replace(POLICY, version="sha256:another")
     bench.clock.advance(timedelta(seconds=5))
     async with asyncio.timeout(10):
         while await bench.due_at() != bench.clock.now():

@@ -319,10 +319,10 @@ class TestChanging:
     @pytest.mark.parametrize(
         ("before", "step", "possible"),
         [
-            (None, "promote", "mitigate, resolve, dismiss"),
-            (None, "reopen", "mitigate, resolve, dismiss"),
-            ("mitigate", "mitigate", "resolve, reopen"),
-            ("mitigate", "dismiss", "resolve, reopen"),
+            (None, "promote", "mitigate, resolve, dismiss, merge"),
+            (None, "reopen", "mitigate, resolve, dismiss, merge"),
+            ("mitigate", "mitigate", "resolve, reopen, merge"),
+            ("mitigate", "dismiss", "resolve, reopen, merge"),
             ("resolve", "mitigate", "reopen"),
             ("resolve", "resolve", "reopen"),
             ("dismiss", "resolve", "reopen"),
@@ -555,6 +555,7 @@ NEEDS: dict[tuple[str, str], tuple[str, object]] = {
     ("get", "/api/v1/incidents/{name}/timeline"): ("read", None),
     ("get", "/api/v1/incidents/{name}/alerts"): ("read", None),
     ("get", "/api/v1/alerts"): ("read", None),
+    ("get", "/api/v1/triage"): ("read", None),
     ("get", "/api/v1/alerts/{fingerprint}/explain"): ("read", None),
     ("put", "/api/v1/incidents/{name}/severity"): ("respond", {"severity": "S1", **REASON}),
     ("delete", "/api/v1/incidents/{name}/severity-pin"): ("respond", None),

@@ -1,61 +1,18 @@
 """A real Alertmanager for the tests: the one on the PATH, else the distribution's package unpacked beside the jars."""
 
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from pathlib import Path
 
 import httpx2
 
+from tests.support.debian import Program
 from tests.support.processes import Child, free_port, scratch
 
-_CACHE = Path(__file__).parents[2] / ".cache"
-_PACKAGE = "prometheus-alertmanager"
-_UNPACKED = _CACHE / "alertmanager"
 Labels = Mapping[str, str]
 
-
-def _binary() -> str | None:
-    unpacked = _UNPACKED / "usr" / "bin" / _PACKAGE
-    return shutil.which(_PACKAGE) or shutil.which("alertmanager") or (str(unpacked) if unpacked.is_file() else None)
-
-
-@cache
-def unavailable() -> str | None:
-    """What is missing, in words; None when an Alertmanager can be had. May download once."""
-    if _binary():
-        return None
-    if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
-        return "Alertmanager needs its binary (alertmanager or prometheus-alertmanager) on the PATH"
-    return _download()
-
-
-def _download() -> str | None:
-    """Unpack the package into a folder beside and rename it at the end, so that neither an abort nor a parallel run does harm."""
-    _CACHE.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_CACHE, prefix="alertmanager-download-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        if not _run(folder, "apt-get", "download", _PACKAGE):
-            _run(folder, "apt-get", "update")
-            if not _run(folder, "apt-get", "download", _PACKAGE):
-                return f"apt-get could not download {_PACKAGE}; put an alertmanager on the PATH"
-        package = next(folder.glob("*.deb"))
-        if not _run(folder, "dpkg", "-x", str(package), str(folder / "unpacked")):
-            return f"dpkg could not unpack {_PACKAGE}; put an alertmanager on the PATH"
-        try:
-            (folder / "unpacked").rename(_UNPACKED)
-        except OSError:
-            if not _UNPACKED.is_dir():
-                raise
-    return None
-
-
-def _run(folder: Path, *command: str) -> bool:
-    return subprocess.run(command, cwd=folder, capture_output=True, timeout=300, check=False).returncode == 0
+PROGRAM = Program(("prometheus-alertmanager", "alertmanager"), "prometheus-alertmanager")
+unavailable = PROGRAM.unavailable
 
 
 class Alertmanager:
@@ -69,7 +26,7 @@ class Alertmanager:
         self.url = f"http://127.0.0.1:{self._port}"
         self.configure(config)
         command = [
-            _binary() or "alertmanager",
+            PROGRAM.path or "alertmanager",
             f"--config.file={self._folder}/alertmanager.yml",
             f"--storage.path={self._folder}/data",
             f"--web.listen-address=127.0.0.1:{self._port}",

@@ -5,25 +5,25 @@ them lists it. A list may hold 100,000 alerts: it is read piece by piece, and of
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+import ssl
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from http import HTTPStatus
-from ssl import SSLContext
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
 from pydantic import ValidationError
 
 from schemas.vocabulary import FiringState
-from services.config.outside import AlertmanagerSection
 from services.orchestrator.adapters.alertmanager_words import Listed, Silence, Status, name_of, seen
+from services.orchestrator.adapters.credentials import credentials
 from services.orchestrator.adapters.jsonlist import JsonList
-from services.orchestrator.adapters.login import NoSecret, headers_of
+from services.orchestrator.domain.evidence import NoAnswer
 from services.orchestrator.domain.labels import one_line
-from services.orchestrator.domain.reconcile import Answer, Seen
+from services.orchestrator.domain.reconcile import Answer, Reply, Seen
 
 MEGABYTE = 1024 * 1024
 LARGEST_LIST, LARGEST_STATUS = 256 * MEGABYTE, 4 * MEGABYTE
@@ -42,11 +42,15 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Reply:
-    """What came of asking: what the peers said together, and in words what went wrong with whom, by address."""
+class Cluster:
+    """Where all its peers are, how long an answer may take, and what to show them. The files hold their secret in the first
+    line."""
 
-    answer: Answer
-    troubles: Mapping[str, str]
+    urls: tuple[str, ...]
+    timeout: timedelta = timedelta(seconds=10)
+    token_file: Path | None = None
+    username: str | None = None
+    password_file: Path | None = None
 
 
 @dataclass
@@ -82,9 +86,9 @@ class Peer:
                 self.unread += 1
 
 
-async def ask(section: AlertmanagerSection, wanted: Collection[str], at: datetime) -> Reply:
+async def ask(cluster: Cluster, wanted: Collection[str], at: datetime) -> Reply:
     """What all peers, asked now, at `at`, say of the alerts with these fingerprints."""
-    told = await _each(section, lambda http, url: _peer(http, url, wanted))
+    told = await _each(cluster, lambda http, url: _peer(http, url, wanted))
     words = {url: one.trouble if isinstance(one, Peer) else one for url, one in told.items()}
     troubles = {url: trouble for url, trouble in words.items() if trouble is not None}
     peers = [one for one in told.values() if isinstance(one, Peer)]
@@ -93,37 +97,32 @@ async def ask(section: AlertmanagerSection, wanted: Collection[str], at: datetim
     return Reply(Answer(at, complete=not troubles, alerts=_together(peers), up_since=up_since), troubles)
 
 
-async def statuses(section: AlertmanagerSection) -> dict[str, Status | str]:
+async def statuses(cluster: Cluster) -> dict[str, Status | str]:
     """By address what each peer says of itself, or in words what is wrong."""
-    return await _each(section, _status)
+    return await _each(cluster, _status)
 
 
 Ask = Callable[[httpx2.AsyncClient, str], Coroutine[Any, Any, T]]
 
 
-async def _each(section: AlertmanagerSection, question: Ask[T]) -> dict[str, T | str]:
-    """The answer of each peer; where there is none, in words why."""
-    try:
-        async with _client(section) as http:
-            seconds = section.timeout.total_seconds()
-            told = await asyncio.gather(*(_attempt(question(http, url.rstrip("/")), seconds) for url in section.urls))
-    except NoSecret as error:
-        return dict.fromkeys(section.urls, f"alertmanager.{error}")
-    return dict(zip(section.urls, told, strict=True))
-
-
-@asynccontextmanager
-async def _client(section: AlertmanagerSection) -> AsyncIterator[httpx2.AsyncClient]:
-    """No redirects: what shows who we are goes where the configuration says. No compression: sizes are what they seem."""
-    headers = {"Accept": "application/json", "Accept-Encoding": "identity", **headers_of(section)}
-    async with httpx2.AsyncClient(headers=headers, verify=_tls(), trust_env=False, timeout=None) as http:
-        yield http
+async def _each(cluster: Cluster, question: Ask[T]) -> dict[str, T | str]:
+    """The answer of each peer; where there is none, in words why, without our secrets should it repeat them."""
+    shown = credentials(cluster.token_file, cluster.username, cluster.password_file)
+    if isinstance(shown, NoAnswer):
+        return dict.fromkeys(cluster.urls, shown.sentence)
+    seconds = cluster.timeout.total_seconds()
+    # No redirects: the credentials go where the configuration says. No compression: sizes are what they seem.
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity", **shown.header}
+    async with httpx2.AsyncClient(headers=headers, verify=_authorities(), trust_env=False, timeout=None) as http:
+        told = await asyncio.gather(*(_attempt(question(http, url.rstrip("/")), seconds) for url in cluster.urls))
+    safe = [shown.hidden(one) if isinstance(one, str) else one for one in told]
+    return dict(zip(cluster.urls, safe, strict=True))
 
 
 @cache
-def _tls() -> SSLContext:
-    """Reading all certificates takes a while, so it is done once."""
-    return httpx2.create_ssl_context(trust_env=False)
+def _authorities() -> ssl.SSLContext:
+    """The machine's own: an Alertmanager inside often has a certificate of the house."""
+    return ssl.create_default_context()
 
 
 async def _attempt(question: Coroutine[Any, Any, T], seconds: float) -> T | str:

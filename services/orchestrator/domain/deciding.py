@@ -6,7 +6,7 @@ Same log, same policy: same decisions.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +23,8 @@ from services.orchestrator.domain.ledger import Cause, Ledger, Outcome
 from services.orchestrator.domain.linking import attach, detach, example, restate, title, why_over, why_restated
 from services.orchestrator.domain.maintenance import covering
 from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.severity import Assessment, Found, assess, noted, spoken
+from services.orchestrator.domain.severity import Assessment, Found, assess, noted
+from services.orchestrator.domain.spoken import written
 from services.orchestrator.domain.transitions import Step
 from services.orchestrator.domain.world import UMBRELLA_KEY, World
 
@@ -80,14 +81,21 @@ class Batch:
 
     def adopt(self, waiting: Iterable[Firing]) -> None:
         """Firings without an incident whose key now has one join it, unless a rule wants them recorded only."""
-        stored = (firing for firing in waiting if firing.decision and firing.decision.seq not in self._ledger.changed)
-        for firing in [*stored, *self._ledger.began.values()]:
+        opened = set(self.opened_keys)
+        for firing in self._unlinked(waiting):
             holder = self._world.holder(firing.key, firing.fingerprint)
-            if firing.incident is None and firing.ends_at is None and holder is not None and self._may_join(firing):
+            if firing.key in opened and holder is not None and self._may_join(firing):
                 self._ledger.link(firing, holder.id, "joined", f"{holder.id} was opened for the same key")
                 self._tally(holder.id, self._now).began.append((firing, Found(firing.severity)))
                 self._as_it_is(firing, holder.id)
         self._tell_all()
+
+    def _unlinked(self, waiting: Iterable[Firing]) -> list[Firing]:
+        """Of these and of what began in this batch, as it is now, what has no incident and is not over."""
+        began = self._ledger.began.values()
+        numbers = {_number(firing) for firing in began}
+        latest = (self._world.latest.get(firing.fingerprint, firing) for firing in waiting if _number(firing) not in numbers)
+        return [firing for firing in (*latest, *began) if firing.incident is None and firing.ends_at is None]
 
     def _may_join(self, firing: Firing) -> bool:
         rule = self._policy.rule_for(firing.labels, firing.severity)
@@ -102,15 +110,15 @@ class Batch:
             return
         found = self._assess(firing)
         if firing.incident is not None:
-            self._ledger.keep(replace(firing, recheck_at=found.recheck_at))
+            self._ledger.keep(firing.but(recheck_at=found.recheck_at))
             self._raise(firing.incident, found.found)
             return
         verdict = self._judge.judge(firing, found)
-        firing = replace(firing, recheck_at=verdict.recheck_at or found.recheck_at)
+        firing = firing.but(recheck_at=verdict.recheck_at or found.recheck_at)
         if verdict.where is Where.NOWHERE:
             self._ledger.keep(firing)
         else:
-            self._turn(replace(firing, severity=found.severity), verdict, found)
+            self._turn(firing.but(severity=found.severity), verdict, found)
 
     def _turn(self, firing: Firing, verdict: Verdict, found: Assessment) -> None:
         name = self._go(firing, verdict, found)
@@ -157,11 +165,11 @@ class Batch:
     def _begin(self, firing: Firing, before: Firing | None, news: News) -> None:
         key = self._policy.correlation_key(firing.labels)
         begins = newest(before.begins if before else (), firing.received_at, self._policy.flapping)
-        firing = replace(firing, key=key, begins=begins)
+        firing = firing.but(key=key, begins=begins)
         if news is News.BEGAN:
             self._note(firing)
         found = self._assess(firing)
-        firing = replace(firing, severity=found.severity, recheck_at=found.recheck_at)
+        firing = firing.but(severity=found.severity, recheck_at=found.recheck_at)
         verdict = self._judge.judge(firing, found) if news is News.BEGAN else _unseen(firing)
         decided = self._decide(firing, verdict, found)
         if decided.incident is not None:
@@ -202,8 +210,7 @@ class Batch:
         )
         self._world.next_decision += 1
         over = firing.ends_at is not None
-        decided = replace(
-            firing,
+        decided = firing.but(
             decision=decision,
             incident=incident,
             recheck_at=None if over else verdict.recheck_at or firing.recheck_at,
@@ -273,10 +280,10 @@ class Batch:
 
     def _umbrella_title(self) -> str:
         guard = self._policy.guard
-        return f"Alert storm: more than {guard.count} incidents within {spoken(guard.within)}"
+        return f"Alert storm: more than {guard.count} incidents within {written(guard.within)}"
 
     def _end(self, firing: Firing, state: FiringState, heard: datetime) -> Firing:
-        firing = replace(firing, recheck_at=None, closed_at=self._now, closed_before=self._world.next_decision)
+        firing = firing.but(recheck_at=None, closed_at=self._now, closed_before=self._world.next_decision)
         if firing.incident is not None:
             self._tally(firing.incident, heard).ended.append((firing, state))
         self._ledger.keep(firing)
@@ -309,8 +316,13 @@ class Batch:
 
     def _flapping(self, firing: Firing, heard: datetime) -> tuple[ask.Command, Cause]:
         within, times = self._policy.flapping.within, len(firing.begins)
-        reason = f"it began {times} times within {spoken(within)}; the incident stays open until it is quiet for so long"
+        reason = f"it began {times} times within {written(within)}; the incident stays open until it is quiet for so long"
         return ask.NoteFlapping(example(firing), times, self._now + within), Cause("flapping", reason, heard)
+
+
+def _number(firing: Firing) -> int:
+    assert firing.decision is not None
+    return firing.decision.seq
 
 
 def _unseen(firing: Firing) -> Verdict:

@@ -66,6 +66,12 @@ class Firing:
     muted_by: str | None = None
     decision: Decision | None = field(default=None, compare=False)
 
+    def but(self, **changes: Any) -> "Firing":
+        """The firing with these fields changed: `dataclasses.replace`, whose way through all fields takes ten times as long."""
+        twin = object.__new__(Firing)
+        twin.__dict__.update(self.__dict__, **changes)
+        return twin
+
     @property
     def gating(self) -> bool:
         """Whether an incident with this firing linked cannot be over while it fires."""
@@ -107,10 +113,10 @@ def observe(latest: Firing | None, alert: AlertReceived) -> tuple[News, Firing]:
 
 def given_up(latest: Firing, alert: AlertReceived) -> Firing | None:
     """The stale firing as over, when the alert is known to have begun anew since it was last heard of."""
-    heard = max(latest.last_seen, latest.newest_start)
-    if latest.state is not FiringState.STALE or alert.starts_at <= heard:
+    if latest.state is not FiringState.STALE:
         return None
-    return replace(latest, state=FiringState.RESOLVED, ends_at=heard, expires_at=None)
+    heard = max(latest.last_seen, latest.newest_start)
+    return latest.but(state=FiringState.RESOLVED, ends_at=heard, expires_at=None) if alert.starts_at > heard else None
 
 
 def _contradicts(latest: Firing, alert: AlertReceived) -> bool:

@@ -13,7 +13,8 @@ from services.orchestrator.domain.labels import environment_of, service_of
 from services.orchestrator.domain.maintenance import covering
 from services.orchestrator.domain.policy import DEFAULTS, Policy
 from services.orchestrator.domain.rules import DecisionRule
-from services.orchestrator.domain.severity import Assessment, spoken
+from services.orchestrator.domain.severity import Assessment
+from services.orchestrator.domain.spoken import written
 from services.orchestrator.domain.world import GUARD_KEY, World, ended_at
 
 _OPENS = frozenset({Action.OPEN, Action.TRIAGE})
@@ -68,7 +69,7 @@ class Judge:
 
     def _what(self, firing: Firing, assessment: Assessment) -> str:
         raised = f" ({assessment.found.why})" if assessment.found.rule else ""
-        missing = self.policy.missing(firing.labels)
+        missing = self.policy.missing(firing.labels, firing.key)
         absent = f"; without {' and '.join(missing)}, which counts as empty" if missing else ""
         flapping = f", flapping ×{len(firing.begins)}" if self.is_flapping(firing) else ""
         return f"{assessment.severity or 'Unrated'} alert {firing.name}{raised} ({firing.key}{absent}){flapping}"
@@ -137,7 +138,7 @@ class Judge:
     def _unstable(self, holder: Incident) -> str:
         if self._reach(holder) <= self.policy.refire_window:
             return ""
-        return f", which counts as closed only after {spoken(self.policy.history.stable_period)}"
+        return f", which counts as closed only after {written(self.policy.history.stable_period)}"
 
     def _recorded(self, firing: Firing, assessment: Assessment, rule: DecisionRule, what: str) -> Verdict:
         if rule.name not in _BUILT_IN:
@@ -171,7 +172,7 @@ class Judge:
             severity = Severity.S3 if rule.action is Action.TRIAGE else Severity.S2
             return severity, f"rule {rule.name} opens {quietly}; since its severity is unknown, {severity} is assumed"
         if severity in _REPEATS and (before := self._repeats(firing)) is not None:
-            within = spoken(self.policy.history.repeat_within or timedelta(0))
+            within = written(self.policy.history.repeat_within or timedelta(0))
             return Severity.S2, f"it opens as S2: {before.id} of the same service was closed less than {within} ago"
         if rule.name in _BUILT_IN:
             return severity, f"{severity} opens one"
@@ -193,7 +194,7 @@ class Judge:
 
     def _under_umbrella(self, severity: Severity, quiet: bool, what: str) -> Verdict:
         guard, umbrella = self.policy.guard, self.world.umbrella()
-        stormy = f"{guard.count} openings within {spoken(guard.within)} already, so one umbrella incident takes it"
+        stormy = f"{guard.count} openings within {written(guard.within)} already, so one umbrella incident takes it"
         if umbrella is not None:
             reason = f"{what}: {stormy}: {umbrella.id}."
             return Verdict(Where.JOIN, Action.ATTACH, "rate-guard", reason, umbrella.id)

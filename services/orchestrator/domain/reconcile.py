@@ -67,6 +67,14 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Reply:
+    """What came of asking: the answer, and in words what went wrong with whom, by address."""
+
+    answer: Answer
+    troubles: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Change:
     """The firing as it turns out to be, and its state before. Without a `reason` it is only kept up, which nobody is told."""
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -86,11 +86,13 @@ class Report:
 
 
 class Replay:
-    """Plays a log. `first` are the numbers of the first decision and the first incident of it."""
+    """Plays a log. `first` are the numbers of the first decision and the first incident of it, `opened_later` the incidents
+    that were opened for firings after their decision, by the number of that."""
 
-    def __init__(self, policy: Policy, first: tuple[int, int]) -> None:
+    def __init__(self, policy: Policy, first: tuple[int, int], opened_later: Mapping[int, str] | None = None) -> None:
         self.simulation = Simulation(policy)
         self.simulation.world.next_decision, self.simulation.world.next_incident = first
+        self._opened_later = opened_later or {}
         self.report = Report()
 
     def play(self, what: Heard | Ordered) -> None:
@@ -127,8 +129,9 @@ class Replay:
             report.same += 1
         if was.action is not now.action:
             report.moves[was.action, now.action] += 1
-        if was.action in _OPENS:
-            report.was_opened[now.seq] = was
+        if was.action in _OPENS or now.seq in self._opened_later:
+            opened = was.incident if was.action in _OPENS else self._opened_later[now.seq]
+            report.was_opened[now.seq] = replace(was, incident=opened)
             if now.action not in _OPENS:
                 report.instead[now.seq] = now.reason
         if now.action in _OPENS and now.incident is not None:

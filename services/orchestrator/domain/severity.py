@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from schemas.vocabulary import Severity
 from services.orchestrator.domain.evidence import SloState
@@ -10,6 +10,7 @@ from services.orchestrator.domain.groups import Group, newest, reached
 from services.orchestrator.domain.labels import label_or_fallback
 from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.rules import Breadth, SeverityRule
+from services.orchestrator.domain.spoken import written
 
 PROMOTION = "triage.promote"
 """The name under which a group keeps the breadth that promotes."""
@@ -81,7 +82,7 @@ def _candidates(
 ) -> Iterator[Found]:
     combine = policy.history.combine
     if combine and label in _LESSER and reached(group.lesser, now, combine):
-        yield Found(COMBINED, "combine-s3-s4", f"{ordinal(combine.count)} S3/S4 alert within {spoken(combine.within)}")
+        yield Found(COMBINED, "combine-s3-s4", f"{ordinal(combine.count)} S3/S4 alert within {written(combine.within)}")
     for slo in policy.slos_for.matching(labels) if slos else ():
         state = slos.get(slo.name)
         if state is not None and (severity := slo.severity.get(state.level)):
@@ -97,7 +98,7 @@ def _sentence(rule: SeverityRule, group: Group, now: datetime) -> str:
     if rule.breadth is not None:
         parts.append(breadth_sentence(rule.name, rule.breadth, group, now))
     if rule.persists is not None:
-        parts.append(f"firing for {spoken(rule.persists)}")
+        parts.append(f"firing for {written(rule.persists)}")
     return " and ".join(parts) or f"it matches {rule.selector}"
 
 
@@ -105,7 +106,7 @@ def breadth_sentence(name: str, breadth: Breadth, group: Group, now: datetime) -
     """`third service firing within 10m (api, db, web)`."""
     values = group.values(name, breadth, now)
     listed = ", ".join(value[:40] for value in values[:5]) + (", …" if len(values) > 5 else "")
-    return f"{ordinal(len(values))} {breadth.of} firing within {spoken(breadth.within)} ({listed})"
+    return f"{ordinal(len(values))} {breadth.of} firing within {written(breadth.within)} ({listed})"
 
 
 def noted(policy: Policy, group: Group, labels: Mapping[str, str], now: datetime) -> Group:
@@ -130,15 +131,3 @@ def ordinal(number: int) -> str:
         return _ORDINALS[number]
     ending = "th" if number % 100 in range(11, 14) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"
-
-
-_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
-
-
-def spoken(span: timedelta) -> str:
-    """As it is written in the policy: `1h30m`."""
-    left, words = int(span.total_seconds()), ""
-    for unit, size in _UNITS:
-        count, left = divmod(left, size)
-        words += f"{count}{unit}" if count else ""
-    return words or "0s"

@@ -19,6 +19,18 @@ def span(time: timedelta) -> str:
     return count(seconds, "second")
 
 
+_LETTERS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+
+
+def written(time: timedelta) -> str:
+    """As it is written in the configuration: `1h30m`."""
+    left, words = int(time.total_seconds()), ""
+    for letter, size in _LETTERS:
+        units, left = divmod(left, size)
+        words += f"{units}{letter}" if units else ""
+    return words or "0s"
+
+
 def number(value: float, beside: float | None = None) -> str:
     """`0.034`, `12,345`: short, but never looking like `beside` when it is another number."""
     short = _short(value, 3)

@@ -4,18 +4,16 @@ There is one piece of durable work: whichever process claims it does the round, 
 They are asked outside of any transaction; what changes is decided again in a serial one, from the rows as they are then.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
-from services.config import ConfigFile
-from services.orchestrator.adapters import alertmanager
 from services.orchestrator.domain.ledger import Cause, Ledger
 from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.reconcile import Answer, Change, OpenFiring, reconcile
+from services.orchestrator.domain.reconcile import Answer, Change, OpenFiring, Reply, reconcile
 from services.orchestrator.domain.restating import incidents_of, tell, turns_of
 from services.orchestrator.domain.world import World
 from services.orchestrator.handlers.decider import Decider
@@ -24,7 +22,6 @@ from services.orchestrator.metrics import OrchestratorMetrics
 from services.orchestrator.store import incidents, open_firings, turns
 from services.runtime.clock import Clock
 from services.runtime.db import Database
-from services.runtime.durations import parse_duration
 from services.runtime.errors import Unavailable
 from services.runtime.finish import finish
 from services.runtime.work import Claimed, Item
@@ -34,23 +31,36 @@ log = structlog.get_logger(__name__)
 RECONCILE = "reconcile"
 """The queue; there is one piece, which is never done."""
 PIECE = "alertmanager"
-INTERVAL = parse_duration("1m")
-"""Where no Alertmanager is asked: how often to look for what was not heard of for too long."""
-LEAST_GRACE = parse_duration("2m")
+LEAST_GRACE = timedelta(minutes=2)
+"""So long an alert may be missing in the list that was heard of before it was first listed."""
 LARGEST_BATCH = 10_000
 """Firings that one transaction changes; nobody else decides meanwhile."""
 LOOK = 5.0
 """Seconds until a reload is noticed."""
 
 
+Ask = Callable[[Collection[str], datetime], Awaitable[Reply]]
+"""What Alertmanager says now, which is the moment given, of the alerts with these fingerprints; never raises."""
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How to go about it, by the configuration in force. Without `ask`, rounds only find what was not heard of for too long."""
+
+    stale_after: timedelta
+    interval: timedelta = timedelta(minutes=1)
+    peers: tuple[str, ...] = ()
+    ask: Ask | None = None
+
+
 @dataclass
 class Reconciler:
-    """Does the rounds, by the configuration in force. `wake` is that of the worker that calls it."""
+    """Does the rounds. `wake` is that of the worker that calls it."""
 
     database: Database
     journal: Journal
     decider: Decider
-    config: ConfigFile
+    rounds: Callable[[], Rounds]
     policy: Callable[[], Policy]
     clock: Clock
     metrics: OrchestratorMetrics
@@ -58,19 +68,15 @@ class Reconciler:
     _failing: Mapping[str, str] = field(default_factory=dict)
     _busy: bool = False
 
-    @property
-    def interval(self) -> timedelta:
-        section = self.config.config.alertmanager
-        return section.interval if section else INTERVAL
-
     async def begin(self) -> None:
         """Have a round at once, now and after each reload."""
         known = None
         while True:
-            if known != self.config.hash:
+            version = self.policy().version
+            if version != known:
                 with suppress(Unavailable):  # the consumer says so
                     await finish(self._put())
-                    known = self.config.hash
+                    known = version
             await self.clock.sleep(LOOK)
 
     async def _put(self) -> None:
@@ -81,7 +87,7 @@ class Reconciler:
     async def round(self, claimed: Claimed) -> None:
         """One round. The moment of the next is settled first: asking may take longer than a lease."""
         async with self.database.transaction() as connection:
-            due_at = self.clock.now() + self.interval
+            due_at = self.clock.now() + self.rounds().interval
             await self.journal.work.again(connection, claimed, due_at, "there is one in each interval")
         if self._busy:
             return
@@ -96,37 +102,37 @@ class Reconciler:
             held = await open_firings.load(connection)
         if not held:
             return
-        section = self.config.config.alertmanager
-        if section is None:
+        rounds = self.rounds()
+        if rounds.ask is None:
             self._failing = {}
             await self._settle(held, None)
             return
-        reply = await alertmanager.ask(section, {firing.fingerprint for firing in held}, self.clock.now())
+        reply = await rounds.ask({firing.fingerprint for firing in held}, self.clock.now())
         await self._settle(held, reply.answer)
-        self._note(section.urls, reply)
+        self._note(rounds.peers, reply)
 
     async def _settle(self, held: Iterable[OpenFiring], answer: Answer | None) -> None:
         changes = self._decide(held, answer)
         for begin in range(0, len(changes), LARGEST_BATCH):
             await self._store(changes[begin : begin + LARGEST_BATCH], answer)
 
-    def _note(self, urls: Sequence[str], reply: alertmanager.Reply) -> None:
+    def _note(self, peers: Sequence[str], reply: Reply) -> None:
         """Count the round, and say once when somebody begins to fail and when they answer again."""
-        for url in urls:
+        for url in peers:
             trouble = reply.troubles.get(url)
             if trouble is not None and url not in self._failing:
                 log.warning("alertmanager_fails", url=url, reason=trouble)
             elif trouble is None and url in self._failing:
                 log.info("alertmanager_answers", url=url)
         self._failing = reply.troubles
-        answered = len(urls) - len(reply.troubles)
-        self.metrics.reconciled.labels("complete" if answered == len(urls) else "partial" if answered else "failed").inc()
+        answered = len(peers) - len(reply.troubles)
+        self.metrics.reconciled.labels("complete" if answered == len(peers) else "partial" if answered else "failed").inc()
         if reply.answer.complete:
             self.metrics.last_answer.set(reply.answer.at.timestamp())
 
     def _decide(self, held: Iterable[OpenFiring], answer: Answer | None) -> list[Change]:
-        grace = max(2 * self.interval, LEAST_GRACE)
-        return reconcile(held, answer, self.clock.now(), self.config.config.timers.stale_after, grace)
+        rounds = self.rounds()
+        return reconcile(held, answer, self.clock.now(), rounds.stale_after, max(2 * rounds.interval, LEAST_GRACE))
 
     async def _store(self, expected: Sequence[Change], answer: Answer | None) -> None:
         """What was due before is done first. What has changed since we looked is judged as it is now."""

@@ -1,6 +1,6 @@
 """Firings and their decisions."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +29,19 @@ async def next_due(connection: AsyncConnection) -> datetime | None:
     """When the next firing is to be looked at again."""
     found: datetime | None = (await connection.execute(select(func.min(firings.c.recheck_at)))).scalar_one()
     return found
+
+
+async def open_labels(connection: AsyncConnection) -> list[tuple[int, Mapping[str, str]]]:
+    """The decision number and the labels of everything that is not over."""
+    query = select(firings.c.seq, firings.c.labels).where(firings.c.latest & firings.c.ends_at.is_(None))
+    return [(row.seq, row.labels) for row in await connection.execute(query)]
+
+
+async def recheck(connection: AsyncConnection, numbers: Sequence[int], moment: datetime) -> None:
+    """Have these looked at again at the moment."""
+    if numbers:
+        statement = update(firings).where(firings.c.seq == bindparam("b_seq")).values(recheck_at=bindparam("b_moment"))
+        await connection.execute(statement, [{"b_seq": number, "b_moment": moment} for number in numbers])
 
 
 async def waiting(connection: AsyncConnection, keys: Collection[str], after: int, limit: int = 1000) -> list[Firing]:

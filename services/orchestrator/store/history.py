@@ -18,7 +18,7 @@ from schemas.alerts import AlertReceived
 from schemas.incidents import Actor, Incident
 from schemas.vocabulary import Action, ActorKind, AlertStatus, Severity
 from services.orchestrator.domain.replaying import Decided, Heard, Ordered, known_slos
-from services.orchestrator.store.tables import events, firings, incidents
+from services.orchestrator.store.tables import events, firings, incidents, turns
 
 CHUNK = 5000
 _RELEVANT = tuple(
@@ -72,6 +72,12 @@ async def recorded_incidents(connection: AsyncConnection, since: datetime) -> di
     rows = await connection.execute(select(incidents.c.body).where(incidents.c.id.in_(names)))
     found = (Incident.model_validate(row.body) for row in rows)
     return {incident.id: incident for incident in found}
+
+
+async def opened_later(connection: AsyncConnection, since: datetime) -> dict[int, str]:
+    """The incidents that were opened for firings after their decision, by the number of the decision."""
+    mine = (turns.c.event == "opened") & (turns.c.at >= since)
+    return {row.seq: row.incident for row in await connection.execute(select(turns.c.seq, turns.c.incident).where(mine))}
 
 
 async def log(connection: AsyncConnection, since: datetime, first: int) -> AsyncIterator[Heard | Ordered]:

@@ -1,12 +1,9 @@
 """One failing or warning test for each line of `tocsin doctor`, and one where all is well."""
 
 import hashlib
-import http.server
 import os
 import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,32 +15,7 @@ from services.config import AccessSection, Config, SlackSection, Token
 from services.process import Settings, storage_lock
 from tests.support.processes import free_port
 from tests.support.slack import SlackServer
-from tests.unit.cli.conftest import Running, Tocsin
-
-
-@contextmanager
-def answering(status: int, body: str, date: str | None = None) -> Iterator[str]:
-    """A server that always answers the same; yields its address."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response_only(status)
-            if date:
-                self.send_header("Date", date)
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+from tests.unit.cli.conftest import Running, Tocsin, answering
 
 
 def with_token(*tokens: Token) -> Config:
@@ -63,6 +35,15 @@ def test_before_the_first_start_nothing_fails(tocsin: Tocsin, tmp_path: Path) ->
     assert outcome.status == 0
     assert "fail" not in {finding["status"] for finding in outcome.json}
     assert not (tmp_path / "none").exists()
+
+
+def test_a_doubtful_configuration_is_warned_of(tmp_path: Path) -> None:
+    file = tmp_path / "tocsin.yaml"
+    file.write_text("rules: [{name: a, action: open}, {name: b, action: open}, {name: c, action: open}]\n")
+    config, finding = files.config(Settings(config_file=file))
+    assert (config is not None, finding.status) == (True, Status.WARN)
+    assert finding.text.startswith(f"{file}:1:34: warning: rules.1: 'b' never decides")
+    assert finding.text.endswith("(and 1 more)")
 
 
 def test_a_broken_configuration_fails(tocsin: Tocsin, tmp_path: Path) -> None:
