@@ -5,12 +5,11 @@ from contextlib import suppress
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import topics
 from schemas.vocabulary import Severity
 from services.config import ConfigFile
-from services.orchestrator.api import overrides, reads, triage
+from services.orchestrator.api import maintenance, overrides, reads, regrouping, triage
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.handlers.alerts import Intake
 from services.orchestrator.handlers.commands import Commands
@@ -18,10 +17,13 @@ from services.orchestrator.handlers.decider import Decider, Surroundings
 from services.orchestrator.handlers.evidence import Evidence
 from services.orchestrator.handlers.journal import QUIET, RECHECK, Journal
 from services.orchestrator.handlers.levels import Levels
+from services.orchestrator.handlers.maintenance import Planner
 from services.orchestrator.handlers.reconcile import RECONCILE, Reconciler
+from services.orchestrator.handlers.regrouping import Regrouping
 from services.orchestrator.handlers.timers import Timers
 from services.orchestrator.handlers.triage import Triage
 from services.orchestrator.handlers.views import Views
+from services.orchestrator.handlers.windows import Windows
 from services.orchestrator.metrics import OPEN_STATES, OrchestratorMetrics
 from services.orchestrator.policyfile import PolicyInForce
 from services.orchestrator.store import incidents, open_firings, tables
@@ -45,10 +47,6 @@ READS = (topics.ALERTS, topics.DELIVERIES)
 GAUGE_INTERVAL = 5.0
 
 
-async def _no_windows(_: AsyncConnection) -> Sequence[Maintenance]:
-    return ()
-
-
 def build(
     *,
     bus: Bus,
@@ -66,8 +64,13 @@ def build(
     journal = Journal(outbox, Work(tables.work))
     policy = PolicyInForce(config)
     commands = Commands(database, journal, policy, clock, counted)
+
+    def of_file() -> Sequence[Maintenance]:
+        return policy().maintenance
+
+    planner = Planner(database, journal, of_file, clock, counted)
     evidence = Evidence(WatchInForce(config), clock, counted)
-    decider = Decider(journal, Surroundings(policy, _no_windows, evidence.states), clock)
+    decider = Decider(journal, Surroundings(policy, Windows(of_file, clock).current, evidence.states), clock)
     intake = Intake(decider, journal, clock, counted)
     evidence.changed = Levels(database, journal, decider, policy, clock).changed
     due = Timers(database, journal, decider, policy, clock)
@@ -125,6 +128,8 @@ def build(
             reads.routes(Views(database), grants),
             triage.routes(Triage(database, evidence, clock), grants),
             overrides.routes(commands, grants),
+            maintenance.routes(planner, grants, clock),
+            regrouping.routes(Regrouping(commands, journal, policy), grants),
         ),
         readiness=readiness,
     )

@@ -80,7 +80,7 @@ def _maintenance(section: file.Maintenance) -> Maintenance:
     window = Window.parse(
         starts=section.starts, duration=section.duration, ends=section.ends, zone=section.zone, rrule=section.rrule
     )
-    return Maintenance(f"file:{section.name}", section.name, selector(section.match), window, section.reason, "the file")
+    return Maintenance(f"file:{section.name}", section.name, selector(section.match), window, section.reason, "configuration")
 
 
 def slo_of(section: file.Slo) -> Slo:

@@ -15,14 +15,14 @@ from services.orchestrator.policyfile import slo_of
 def watch_of(config: file.ConfigFile) -> Watch:
     """The queries with their places in the file, and whom to ask."""
     sections, section = config.config, config.config.prometheus
-    slos = [replace(slo_of(slo), place=_place(config, "slos", index)) for index, slo in enumerate(sections.slos)]
+    slos = [replace(slo_of(slo), place=config.place(("slos", index, "query"))) for index, slo in enumerate(sections.slos)]
     saturation = [
         Saturation(
             name=each.name,
             query=each.query,
             line=Threshold(each.above, each.below),
             dashboard=each.dashboard,
-            place=_place(config, "saturation", index),
+            place=config.place(("saturation", index, "query")),
         )
         for index, each in enumerate(sections.saturation)
     ]
@@ -47,10 +47,6 @@ def rounds_of(config: file.ConfigFile) -> Rounds:
 def cluster_of(section: file.AlertmanagerSection) -> Cluster:
     """Whom to ask."""
     return Cluster(tuple(section.urls), section.timeout, section.token_file, section.username, section.password_file)
-
-
-def _place(config: file.ConfigFile, section: str, index: int) -> str:
-    return f"{config.path}: {section}.{index}.query"
 
 
 @dataclass

@@ -34,15 +34,21 @@ _OPENS = frozenset({Where.OPEN, Where.TRIAGE, Where.UMBRELLA})
 @dataclass
 class Tally:
     """What a batch does to one incident: alerts that began with the reason for their severity, that ended or are in another
-    state with the state they were in, how many ended only because they began anew, the flapping one, and when the first of all
-    that was heard."""
+    state with the state they were in, how many ended only because they began anew, the flapping one, by which rule and why the
+    first one joined, and when the first of all that was heard."""
 
     began: list[tuple[Firing, Found]] = field(default_factory=list)
     ended: list[tuple[Firing, FiringState]] = field(default_factory=list)
     restated: list[tuple[Firing, FiringState]] = field(default_factory=list)
     anew: int = 0
     flapping: Firing | None = None
+    joined_by: tuple[str, str] = ("", "")
     caused_at: datetime | None = None
+
+    def join(self, firing: Firing, found: Found, rule: str, reason: str) -> None:
+        if not self.began:
+            self.joined_by = rule, reason
+        self.began.append((firing, found))
 
 
 class Batch:
@@ -85,8 +91,9 @@ class Batch:
         for firing in self._unlinked(waiting):
             holder = self._world.holder(firing.key, firing.fingerprint)
             if firing.key in opened and holder is not None and self._may_join(firing):
-                self._ledger.link(firing, holder.id, "joined", f"{holder.id} was opened for the same key")
-                self._tally(holder.id, self._now).began.append((firing, Found(firing.severity)))
+                reason = f"{holder.id} was opened for the same key"
+                self._ledger.link(firing, holder.id, "joined", reason)
+                self._tally(holder.id, self._now).join(firing, Found(firing.severity), "attach-same-key", reason)
                 self._as_it_is(firing, holder.id)
         self._tell_all()
 
@@ -178,7 +185,7 @@ class Batch:
     def _linked(self, firing: Firing, name: str, verdict: Verdict, found: Assessment) -> None:
         tally = self._tally(name, firing.received_at)
         if verdict.where not in _OPENS:
-            tally.began.append((firing, found.found))
+            tally.join(firing, found.found, verdict.rule, verdict.reason)
         if self._judge.is_flapping(firing):
             tally.flapping = firing
 
@@ -303,8 +310,8 @@ class Batch:
         """The batch's firings of one incident, as at most one event of each kind."""
         heard = tally.caused_at or self._now
         if tally.began:
-            first = tally.began[0][0].decision
-            cause = Cause("attach-same-key", first.reason if first else "", heard)
+            rule, reason = tally.joined_by
+            cause = Cause(rule, one_line(reason, MAX_TEXT), heard)
             self._ledger.carry_out(name, attach(tally.began, self._policy.floor), cause)
         for turned in restate(tally.restated):
             self._ledger.carry_out(name, turned, Cause("alert-restated", why_restated(turned), heard))

@@ -129,7 +129,7 @@ class Judge:
 
     def _recent(self, holder: Incident) -> bool:
         ended = ended_at(holder)
-        return ended is not None and ended >= self.now - self._reach(holder)
+        return ended is not None and ended >= self.now - self._reach(holder) and not self.world.succeeded(holder)
 
     def _reach(self, holder: Incident) -> timedelta:
         stable = self.policy.history.stable_period if holder.severity.critical else timedelta(0)

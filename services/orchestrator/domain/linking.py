@@ -14,6 +14,7 @@ from services.orchestrator.domain.severity import Found
 def attach(began: Sequence[tuple[Firing, Found]], floor: bool) -> ask.Attach:
     """The command that links these firings. The reason of the worst severity is told, where a rule gave it."""
     firings = [firing for firing, _ in began]
+    states = [firing.state for firing in firings]
     severity = worst(firing.severity for firing in firings)
     why = next((found.why for _, found in began if found.rule and found.severity is severity), None)
     return ask.Attach(
@@ -25,6 +26,8 @@ def attach(began: Sequence[tuple[Firing, Found]], floor: bool) -> ask.Attach:
         examples=examples(firings),
         why=why,
         floor=floor or why is not None,
+        muted=states.count(FiringState.MUTED),
+        stale=states.count(FiringState.STALE),
     )
 
 

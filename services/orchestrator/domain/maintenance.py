@@ -20,6 +20,26 @@ class Maintenance:
     by: str = ""
 
 
+@dataclass(frozen=True)
+class Planned:
+    """A maintenance planned by hand, and whether and why it was ended before its time."""
+
+    maintenance: Maintenance
+    number: int
+    created_at: datetime
+    ended_at: datetime | None = None
+    ended_by: str | None = None
+    end_reason: str | None = None
+
+    def over_at(self) -> datetime | None:
+        """From when on nothing is expected because of it any more; None when there is no end."""
+        return self.ended_at or self.maintenance.window.over_at
+
+
+def maintenance_id(number: int) -> str:
+    return f"MW-{number}"
+
+
 def covering(maintenances: Iterable[Maintenance], labels: Mapping[str, str], at: datetime) -> tuple[Maintenance, datetime] | None:
     """The maintenance in which an alert with these labels is expected, with its end; of several the one that lasts longest."""
     longest: tuple[Maintenance, datetime] | None = None

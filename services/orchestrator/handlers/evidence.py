@@ -83,6 +83,7 @@ class Evidence:
         self._known: dict[Key, tuple[Subject, SloState]] = {}
         self._failing: dict[Key, Cause] = {}
         self._told: dict[str, Level] = {}
+        self._show()
 
     @property
     def configured(self) -> bool:
@@ -125,7 +126,7 @@ class Evidence:
         await self._tell()
 
     async def _look(self, source: Source, subject: Subject, watch: Watch, now: datetime) -> None:
-        state, cause = await _ask(source, subject, now, self._state(subject, watch, now))
+        state, cause = await ask(source, subject, now, self._state(subject, watch, now))
         self._known[_key(subject)] = subject, state
         self._metrics.prometheus_queries.labels(cause or "ok").inc()
         self._note(subject, cause, state.sentence)
@@ -173,7 +174,7 @@ class Evidence:
         self._told = {name: state.level for name, state in states.items()}
 
 
-async def _ask(source: Source, subject: Subject, now: datetime, before: SloState) -> tuple[SloState, Cause | None]:
+async def ask(source: Source, subject: Subject, now: datetime, before: SloState | None = None) -> tuple[SloState, Cause | None]:
     """The state as it is now, and why the query told nothing if it did."""
     if isinstance(subject, Slo):
         samples = await source.window(subject.query, now - subject.sustained, now, subject.step)

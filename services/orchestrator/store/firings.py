@@ -72,6 +72,36 @@ async def page(
     return [to_firing(row) for row in await connection.execute(query)]
 
 
+async def first(connection: AsyncConnection, incident: str, limit: int) -> list[Firing]:
+    """The firings of an incident that were decided first, in that order."""
+    query = select(firings).where(firings.c.incident == incident).order_by(firings.c.seq).limit(limit)
+    return [to_firing(row) for row in await connection.execute(query)]
+
+
+async def staying(
+    connection: AsyncConnection, incident: str, without: Collection[str]
+) -> tuple[bool, Severity | None, frozenset[str]]:
+    """What an incident has left without what is not over of these alerts: whether any other alert, the worst severity, and
+    the keys of what is not over."""
+    mine, named = firings.c.incident == incident, among(connection, firings.c.fingerprint, without)
+    ends = firings.c.ends_at.is_not(None)
+    left = select(func.count().filter(~named), func.min(firings.c.severity).filter(~named | ends)).where(mine)
+    others, worst = (await connection.execute(left)).one()
+    keys = await connection.execute(select(firings.c.key).distinct().where(mine & ~named & ~ends))
+    return bool(others), Severity(worst) if worst else None, frozenset(keys.scalars())
+
+
+async def hand_over(connection: AsyncConnection, source: str, target: str) -> None:
+    """All firings of one incident belong to another from now on, those that are over too."""
+    await connection.execute(update(firings).where(firings.c.incident == source).values(incident=target))
+
+
+async def move(connection: AsyncConnection, moved: Collection[str], target: str) -> None:
+    """The latest firings of these alerts belong to another incident from now on."""
+    mine = firings.c.latest & among(connection, firings.c.fingerprint, moved)
+    await connection.execute(update(firings).where(mine).values(incident=target))
+
+
 async def add(connection: AsyncConnection, began: Sequence[Firing], known: Collection[str]) -> None:
     """Store new firings with their decisions; of each fingerprint the last one is its latest. `known` had one before."""
     if not began:

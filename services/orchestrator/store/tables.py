@@ -152,3 +152,26 @@ answers = Table(
     Column("at", UtcDateTime, nullable=False),
     Index("answers_age", "at"),
 )
+
+maintenance = Table(
+    "maintenance",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False, unique=True),
+    Column("revision", BigInteger, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("match", JSON, nullable=False),
+    Column("starts", Text, nullable=False),
+    Column("duration", Integer, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("rrule", Text),
+    Column("reason", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("over_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("ended_by", Text),
+    Column("end_reason", Text),
+)
+"""`starts` is by the clock on the wall in `zone`, `duration` in seconds. `over_at`: after that it covers nothing any more.
+`revision` numbers the changes of the whole table, so that its highest one tells whether anything has changed."""

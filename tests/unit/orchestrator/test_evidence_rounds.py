@@ -1,17 +1,20 @@
 """Rounds of questions: what is known stays known for a while, trouble is said once, changes are told until they are heard."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from services.matching import Selector
 from services.orchestrator.domain.evidence import Cause, Level, NoAnswer, Sample, Saturation, Slo, SloState, Threshold
+from services.orchestrator.handlers import evidence as rounds
 from services.orchestrator.handlers.evidence import Evidence, Watch
 from services.orchestrator.metrics import OrchestratorMetrics
 from services.runtime.clock import ManualClock
@@ -88,6 +91,17 @@ def place() -> Place:
     return Place()
 
 
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[MutableMapping[str, Any]]]:
+    """What the rounds log. A logger that has been used keeps its old settings, so they get a new one."""
+    settings = structlog.get_config()
+    structlog.reset_defaults()
+    monkeypatch.setattr(rounds, "log", structlog.get_logger())
+    with capture_logs() as lines:
+        yield lines
+    structlog.configure(**settings)
+
+
 async def test_before_the_first_round_everything_is_unknown(place: Place) -> None:
     state = place.evidence.states()["web"]
     assert (state.level, state.since, state.sentence) == (Level.UNKNOWN, None, "web: not asked yet (unknown)")
@@ -129,11 +143,12 @@ async def test_a_query_that_fails_makes_unknown_and_says_why(place: Place) -> No
     assert state.since == place.clock.now()
 
 
-async def test_trouble_is_logged_when_it_begins_or_becomes_another_and_when_it_ends(place: Place) -> None:
+async def test_trouble_is_logged_when_it_begins_or_becomes_another_and_when_it_ends(
+    place: Place, lines: list[MutableMapping[str, Any]]
+) -> None:
     place.numbers.says["disk_used"] = 0.1
-    with capture_logs() as lines:
-        for said in (AWAY, AWAY, NoAnswer(Cause.TIMEOUT, "too slow"), 0.5, 0.5):
-            await place.round(web_errors=said)
+    for said in (AWAY, AWAY, NoAnswer(Cause.TIMEOUT, "too slow"), 0.5, 0.5):
+        await place.round(web_errors=said)
     events = [(line["event"], line["log_level"], line["place"], line.get("cause")) for line in lines]
     assert events == [
         ("prometheus_query_fails", "warning", "tocsin.yaml:12:5", "unreachable"),
@@ -143,6 +158,7 @@ async def test_trouble_is_logged_when_it_begins_or_becomes_another_and_when_it_e
 
 
 async def test_metrics_show_levels_and_outcomes(place: Place) -> None:
+    assert place.metric("tocsin_slo_level", slo="web") == -1
     for said, shown in ((0.0, 0), (0.05, 1), (0.5, 2), (AWAY, -1)):
         await place.round(web_errors=said, disk_used=0.1)
         assert place.metric("tocsin_slo_level", slo="web") == shown
