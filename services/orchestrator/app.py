@@ -18,15 +18,16 @@ from services.orchestrator.handlers.evidence import Evidence
 from services.orchestrator.handlers.journal import QUIET, RECHECK, Journal
 from services.orchestrator.handlers.levels import Levels
 from services.orchestrator.handlers.maintenance import Planner
+from services.orchestrator.handlers.reconcile import RECONCILE, Reconciler
 from services.orchestrator.handlers.regrouping import Regrouping
 from services.orchestrator.handlers.timers import Timers
 from services.orchestrator.handlers.triage import Triage
 from services.orchestrator.handlers.views import Views
 from services.orchestrator.handlers.windows import Windows
-from services.orchestrator.metrics import OrchestratorMetrics
+from services.orchestrator.metrics import OPEN_STATES, OrchestratorMetrics
 from services.orchestrator.policyfile import PolicyInForce
-from services.orchestrator.store import incidents, tables
-from services.orchestrator.watchfile import WatchInForce
+from services.orchestrator.store import incidents, open_firings, tables
+from services.orchestrator.watchfile import WatchInForce, rounds_of
 from services.runtime.auth import Grants
 from services.runtime.bus.consume import Consumer
 from services.runtime.bus.port import Bus
@@ -57,7 +58,7 @@ def build(
     registry: CollectorRegistry,
 ) -> Part:
     """The orchestrator as a part of a process."""
-    metrics.declare(NAME, READS, (QUIET, RECHECK))
+    metrics.declare(NAME, READS, (QUIET, RECHECK, RECONCILE))
     counted = OrchestratorMetrics(registry)
     outbox = Outbox(NAME, tables.outbox, database, bus, metrics)
     journal = Journal(outbox, Work(tables.work))
@@ -77,6 +78,9 @@ def build(
     common: dict[str, Any] = {"service": NAME, "work": journal.work, "database": database, "clock": clock, "metrics": metrics}
     timers = Worker(queue=QUIET, do=due.incident_is_due, **common)
     rechecks = Worker(queue=RECHECK, do=due.firings_are_due, **common)
+    reconciler = Reconciler(database, journal, decider, lambda: rounds_of(config), policy, clock, counted)
+    reconciling = Worker(queue=RECONCILE, do=reconciler.round, **common)
+    reconciler.wake = reconciling.wake
     journal.timers = (timers, rechecks)
     consumer = Consumer(
         service=NAME, bus=bus, database=database, offsets=Offsets(tables.offsets), topics=READS,
@@ -89,8 +93,11 @@ def build(
     async def look() -> None:
         async with database.read() as connection:
             counts = await incidents.open_by_severity(connection)
+            alerts = await open_firings.count(connection)
         for severity in Severity:
             counted.open_incidents.labels(severity).set(counts.get(severity, 0))
+        for state in OPEN_STATES:
+            counted.open_alerts.labels(state).set(alerts.get(state, 0))
 
     async def gauges() -> None:
         while True:
@@ -113,6 +120,8 @@ def build(
             "outbox": outbox.run,
             "timers": timers.run,
             "rechecks": rechecks.run,
+            "reconciling": reconciling.run,
+            "reconciling-begins": reconciler.begin,
             "evidence": evidence.run,
             "gauges": gauges,
         },

@@ -10,6 +10,7 @@ from schemas.base import Contract
 from schemas.ids import digest
 from schemas.incidents import (
     Absorbed,
+    AlertsRestated,
     Dismissed,
     Flapping,
     IncidentEvent,
@@ -27,6 +28,7 @@ from schemas.incidents import (
     SplitOut,
     UpdatePosted,
 )
+from schemas.vocabulary import FiringState
 from services.notifier.domain.content import Content, Kind
 from services.notifier.domain.delivery import Destination, Place
 from services.notifier.domain.summary import mood, summary
@@ -51,6 +53,7 @@ class Why(Enum):
     ABSORBED = "absorbed", "people are told that another incident was the same trouble"
     SPLIT = "split_out", "people are told that a part of it is worked on elsewhere"
     FLAPPING = "flapping", "people are told once that quiet means little for now"
+    RESTATED = "alerts_restated", "people are told why it went quiet although nothing is over"
 
     def __init__(self, word: str, sentence: str) -> None:
         self.word, self.sentence = word, sentence
@@ -79,9 +82,9 @@ def plan(event_type: str, event: IncidentEvent, destinations: Sequence[Destinati
     contents: list[tuple[Kind, Content, Why]] = []
     if event_type != NoteAdded.TYPE:
         contents.append(("summary", summary(event), Why.OPENED if event_type == Opened.TYPE else Why.CHANGED))
-    if event_type in REPLIES:
-        why, headline = REPLIES[event_type]
-        contents.append(("reply", _reply(event_type, event, headline(event)), why))
+    why, told = REPLIES.get(event_type, (Why.CHANGED, _always(None)))
+    if (headline := told(event)) is not None:
+        contents.append(("reply", _reply(event_type, event, headline), why))
     places = [Place(event.incident.id, destination.channel, destination.name) for destination in destinations]
     return [
         Planned(_id(place, event.version, kind), place, kind, event.version, content, why, event.caused_at, why is Why.MERGED)
@@ -94,10 +97,11 @@ def _id(place: Place, version: int, kind: Kind) -> str:
     return digest(place.channel, place.destination, place.incident, str(version), kind)
 
 
-Headline = Callable[[IncidentEvent], str]
+Headline = Callable[[IncidentEvent], str | None]
+"""The first line of a reply; None when this time nothing is to be said."""
 
 
-def _always(headline: str) -> Headline:
+def _always(headline: str | None) -> Headline:
     return lambda _: headline
 
 
@@ -133,6 +137,19 @@ def _flapping(event: IncidentEvent) -> str:
     return f"Flapping ×{change.times}: {change.alert.name}" if change else "An alert comes and goes"
 
 
+_NOW = {FiringState.MUTED: "muted", FiringState.STALE: "no longer heard of", FiringState.FIRING: "firing again"}
+
+
+def _restated(event: IncidentEvent) -> str | None:
+    """That something fires again is always told; that it went quiet only while that matters."""
+    change = _change(AlertsRestated, event)
+    if change is None or change.after not in _NOW:
+        return None
+    if change.after is not FiringState.FIRING and not event.incident.state.open:
+        return None
+    return f"{change.count} {'alert' if change.count == 1 else 'alerts'} {_NOW[change.after]}"
+
+
 AnyChange = TypeVar("AnyChange", bound=Contract)
 
 
@@ -153,6 +170,7 @@ REPLIES: dict[str, tuple[Why, Headline]] = {
     Mitigated.TYPE: (Why.MITIGATED, _always("Mitigated")),
     Resolved.TYPE: (Why.RESOLVED, _always("Resolved")),
     Reopened.TYPE: (Why.REOPENED, _always("Reopened")),
+    AlertsRestated.TYPE: (Why.RESTATED, _restated),
     Dismissed.TYPE: (Why.DISMISSED, _always("Dismissed as a false alarm")),
     Promoted.TYPE: (Why.PROMOTED, _always("Promoted from triage")),
     Merged.TYPE: (Why.MERGED, _merged),

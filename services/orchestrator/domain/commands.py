@@ -55,12 +55,13 @@ class Detach:
 
 @dataclass(frozen=True)
 class Restate:
-    """Linked firings that are not over turned out to be in another state."""
+    """Linked firings that are not over turned out to be in another state; `gating` counts the S1/S2 ones."""
 
     before: FiringState
     after: FiringState
     count: int
     examples: tuple[AlertExample, ...]
+    gating: int = 0
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from schemas.incidents import (
     SplitOut,
     UpdatePosted,
 )
-from schemas.vocabulary import ActorKind, IncidentState, Severity
+from schemas.vocabulary import ActorKind, FiringState, IncidentState, Severity
 from services.orchestrator.domain import commands as ask
 from services.orchestrator.domain.evolve import holding
 from services.orchestrator.domain.transitions import TRANSITIONS, Step, steps_from
@@ -155,9 +155,13 @@ def _detach(incident: Incident, command: ask.Detach, _: Context) -> Outcome:
     return [Because(over)]
 
 
-def _restate(_incident: Incident, command: ask.Restate, _context: Context) -> Outcome:
+def _restate(incident: Incident, command: ask.Restate, _: Context) -> Outcome:
+    """No critical alert fires into an incident that looks calm."""
     change = AlertsRestated(before=command.before, after=command.after, count=command.count, examples=command.examples)
-    return [Because(change)]
+    changes = [Because(change)]
+    if command.gating and command.after is FiringState.FIRING and incident.state is IncidentState.MITIGATED:
+        changes.append(Because(Reopened(before=incident.state), f"a critical alert that was {command.before} fires again"))
+    return changes
 
 
 def _note_flapping(incident: Incident, command: ask.NoteFlapping, context: Context) -> Outcome:

@@ -43,6 +43,29 @@ def detach(ended: Sequence[tuple[Firing, FiringState]]) -> ask.Detach:
     )
 
 
+def restate(turned: Sequence[tuple[Firing, FiringState]]) -> list[ask.Restate]:
+    """The commands for firings that turned out to be in another state than each was in before: one for each pair of states."""
+    groups: dict[tuple[FiringState, FiringState], list[Firing]] = {}
+    for firing, before in turned:
+        groups.setdefault((before, firing.state), []).append(firing)
+    return [
+        ask.Restate(before, after, len(alike), examples(alike), gating=sum(firing.gating for firing in alike))
+        for (before, after), alike in groups.items()
+    ]
+
+
+def why_restated(command: ask.Restate) -> str:
+    if command.after is FiringState.FIRING:
+        return "Alertmanager sends them again."
+    return f"They were {command.after} before they were linked."
+
+
+def why_over(ended: int, anew: int) -> str:
+    """Why alerts count as over of which some only began anew."""
+    reported = ["Alertmanager reports them resolved."] if ended > anew else []
+    return " ".join(reported + ([f"{anew} that had not been heard of for long began anew."] if anew else []))
+
+
 def title(firing: Firing) -> str:
     """What an incident is called that this alert opens."""
     given = next((firing.annotations[name] for name in ("title", "summary") if firing.annotations.get(name)), None)
