@@ -10,6 +10,7 @@ from schemas import topics
 from schemas.vocabulary import Severity
 from services.config import ConfigFile
 from services.orchestrator.api import maintenance, overrides, reads, regrouping, triage
+from services.orchestrator.domain.evidence import SloState
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.handlers.alerts import Intake
 from services.orchestrator.handlers.commands import Commands
@@ -70,10 +71,14 @@ def build(
 
     windows = Windows(of_file, clock)
     planner = Planner(database, journal, of_file, clock, counted)
-    evidence = Evidence(WatchInForce(config), clock, counted)
+
+    async def level_changed(states: Sequence[SloState]) -> None:
+        await levels.changed(states)
+
+    evidence = Evidence(WatchInForce(config), clock, counted, level_changed)
     decider = Decider(journal, Surroundings(policy, windows.current, evidence.states), clock)
     intake = Intake(decider, journal, clock, counted)
-    evidence.changed = Levels(database, journal, decider, policy, clock).changed
+    levels = Levels(database, journal, decider, policy, clock)
     due = Timers(database, journal, decider, policy, clock)
     common: dict[str, Any] = {"service": NAME, "work": journal.work, "database": database, "clock": clock, "metrics": metrics}
     timers = Worker(queue=QUIET, do=due.incident_is_due, **common)
