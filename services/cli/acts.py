@@ -102,6 +102,7 @@ def _add_step(step: str, meaning: str) -> None:
 
 
 for _step, _meaning in {
+    "promote": "It is more than a suspicion: a triage incident becomes an active one.",
     "mitigate": "The impact is over; the cause may not be. Accepts a proposal.",
     "resolve": "The incident is over.",
     "reopen": "It was not over after all.",

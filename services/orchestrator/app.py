@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from schemas import topics
 from services.config import ConfigFile
 from services.orchestrator.api import maintenance, overrides, reads, regrouping, triage
+from services.orchestrator.domain.evidence import SloState
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.handlers.alerts import Intake
 from services.orchestrator.handlers.commands import Commands
@@ -64,11 +65,16 @@ def build(
     def of_file() -> Sequence[Maintenance]:
         return policy().maintenance
 
+    windows = Windows(of_file, clock)
     planner = Planner(database, journal, of_file, clock, counted)
-    evidence = Evidence(WatchInForce(config), clock, counted)
-    decider = Decider(journal, Surroundings(policy, Windows(of_file, clock).current, evidence.states), clock)
+
+    async def level_changed(states: Sequence[SloState]) -> None:
+        await levels.changed(states)
+
+    evidence = Evidence(WatchInForce(config), clock, counted, level_changed)
+    decider = Decider(journal, Surroundings(policy, windows.current, evidence.states), clock)
     intake = Intake(decider, journal, clock, counted)
-    evidence.changed = Levels(database, journal, decider, policy, clock).changed
+    levels = Levels(database, journal, decider, policy, clock)
     due = Timers(database, journal, decider, policy, clock)
     common: dict[str, Any] = {"service": NAME, "work": journal.work, "database": database, "clock": clock, "metrics": metrics}
     timers = Worker(queue=QUIET, do=due.incident_is_due, **common)
@@ -107,7 +113,7 @@ def build(
         },
         routers=(
             reads.routes(Views(database), grants),
-            triage.routes(Triage(database, evidence, clock), grants),
+            triage.routes(Triage(database, evidence, clock, windows.current), grants),
             overrides.routes(commands, grants),
             maintenance.routes(planner, grants, clock),
             regrouping.routes(Regrouping(commands, journal, policy), grants),

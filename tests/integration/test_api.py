@@ -563,6 +563,9 @@ NEEDS: dict[tuple[str, str], tuple[str, object]] = {
     ("post", "/api/v1/incidents/{name}/updates"): ("respond", {"text": "x"}),
     ("post", "/api/v1/incidents/{name}/notes"): ("respond", {"text": "x"}),
     **{("post", f"/api/v1/incidents/{{name}}/{step}"): ("respond", REASON) for step in _STEPS},
+    ("get", "/api/v1/maintenance"): ("read", None),
+    ("post", "/api/v1/maintenance"): ("respond", {"name": "x", "match": ["a=b"], "duration": "1s", **REASON}),
+    ("post", "/api/v1/maintenance/{name}/end"): ("respond", REASON),
     ("get", "/api/v1/deliveries"): ("read", None),
     ("post", "/api/v1/deliveries/{id}/retry"): ("respond", None),
 }

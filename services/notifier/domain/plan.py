@@ -9,18 +9,23 @@ from typing import TypeVar
 from schemas.base import Contract
 from schemas.ids import digest
 from schemas.incidents import (
+    Absorbed,
     AlertsRestated,
     Dismissed,
+    Flapping,
     IncidentEvent,
+    Merged,
     Mitigated,
     MitigationProposed,
     NoteAdded,
     Opened,
+    Promoted,
     ProposalCleared,
     PublicStateChanged,
     Reopened,
     Resolved,
     SeverityChanged,
+    SplitOut,
     UpdatePosted,
 )
 from schemas.vocabulary import FiringState
@@ -43,6 +48,11 @@ class Why(Enum):
     RESOLVED = "resolved", "people are told that the incident is over"
     REOPENED = "reopened", "people are told that it was not over"
     DISMISSED = "dismissed", "people are told that it was a false alarm"
+    PROMOTED = "promoted", "people are told that it has to be worked on"
+    MERGED = "merged", "people are told where it goes on, and nothing more after that"
+    ABSORBED = "absorbed", "people are told that another incident was the same trouble"
+    SPLIT = "split_out", "people are told that a part of it is worked on elsewhere"
+    FLAPPING = "flapping", "people are told once that quiet means little for now"
     RESTATED = "alerts_restated", "people are told why it went quiet although nothing is over"
 
     def __init__(self, word: str, sentence: str) -> None:
@@ -54,7 +64,8 @@ class Why(Enum):
 
 @dataclass(frozen=True)
 class Planned:
-    """A delivery to be made. `caused_at` is when the alert or command behind it was received, None when not known."""
+    """A delivery to be made. `caused_at` is when the alert or command behind it was received, None when not known. With `last`
+    nothing else is said at its place: what waits there still is not sent any more."""
 
     id: str
     place: Place
@@ -63,6 +74,7 @@ class Planned:
     content: Content
     why: Why
     caused_at: datetime | None
+    last: bool = False
 
 
 def plan(event_type: str, event: IncidentEvent, destinations: Sequence[Destination]) -> list[Planned]:
@@ -75,7 +87,7 @@ def plan(event_type: str, event: IncidentEvent, destinations: Sequence[Destinati
         contents.append(("reply", _reply(event_type, event, headline), why))
     places = [Place(event.incident.id, destination.channel, destination.name) for destination in destinations]
     return [
-        Planned(_id(place, event.version, kind), place, kind, event.version, content, why, event.caused_at)
+        Planned(_id(place, event.version, kind), place, kind, event.version, content, why, event.caused_at, why is Why.MERGED)
         for place in places
         for kind, content, why in contents
     ]
@@ -104,6 +116,25 @@ def _severity(event: IncidentEvent) -> str:
 def _public(event: IncidentEvent) -> str:
     change = _change(PublicStateChanged, event)
     return f"Public state: {change.before} → {change.after}" if change else f"Public state: {event.incident.public_state}"
+
+
+def _merged(event: IncidentEvent) -> str:
+    return f"Merged into {event.incident.merged_into or 'another incident'}"
+
+
+def _absorbed(event: IncidentEvent) -> str:
+    change = _change(Absorbed, event)
+    return f"{change.source if change else 'Another incident'} was merged into this one"
+
+
+def _split(event: IncidentEvent) -> str:
+    change = _change(SplitOut, event)
+    return f"A part of it is now {change.into if change else 'another incident'}"
+
+
+def _flapping(event: IncidentEvent) -> str:
+    change = _change(Flapping, event)
+    return f"Flapping ×{change.times}: {change.alert.name}" if change else "An alert comes and goes"
 
 
 _NOW = {FiringState.MUTED: "muted", FiringState.STALE: "no longer heard of", FiringState.FIRING: "firing again"}
@@ -141,6 +172,11 @@ REPLIES: dict[str, tuple[Why, Headline]] = {
     Reopened.TYPE: (Why.REOPENED, _always("Reopened")),
     AlertsRestated.TYPE: (Why.RESTATED, _restated),
     Dismissed.TYPE: (Why.DISMISSED, _always("Dismissed as a false alarm")),
+    Promoted.TYPE: (Why.PROMOTED, _always("Promoted from triage")),
+    Merged.TYPE: (Why.MERGED, _merged),
+    Absorbed.TYPE: (Why.ABSORBED, _absorbed),
+    SplitOut.TYPE: (Why.SPLIT, _split),
+    Flapping.TYPE: (Why.FLAPPING, _flapping),
 }
 """What is worth a message of its own, and its first line."""
 

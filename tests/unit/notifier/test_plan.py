@@ -7,13 +7,19 @@ import pytest
 from schemas.base import Contract
 from schemas.incidents import (
     CHANGES,
+    Absorbed,
+    AlertCounts,
+    AlertExample,
     AlertsAttached,
     AlertsRestated,
     Dismissed,
+    Flapping,
     IncidentEvent,
+    Merged,
     Mitigated,
     MitigationProposed,
     NoteAdded,
+    Promoted,
     Proposal,
     ProposalCleared,
     PublicStateChanged,
@@ -21,6 +27,7 @@ from schemas.incidents import (
     Resolved,
     RoleHolder,
     SeverityChanged,
+    SplitOut,
     Update,
     UpdatePosted,
 )
@@ -74,6 +81,13 @@ def test_alerts_change_the_summary_without_a_reply() -> None:
         (Resolved(), "Resolved"),
         (Reopened(before=IncidentState.RESOLVED), "Reopened"),
         (Dismissed(), "Dismissed as a false alarm"),
+        (Promoted(), "Promoted from triage"),
+        (Absorbed(source="INC-3", alerts=AlertCounts(firing=2)), "INC-3 was merged into this one"),
+        (SplitOut(into="INC-8", alerts=AlertCounts(firing=2)), "A part of it is now INC-8"),
+        (
+            Flapping(alert=AlertExample(fingerprint="f", name="HighErrorRate"), times=4, until=START),
+            "Flapping ×4: HighErrorRate",
+        ),
         (AlertsRestated(before=FiringState.FIRING, after=FiringState.MUTED, count=1), "1 alert muted"),
         (AlertsRestated(before=FiringState.FIRING, after=FiringState.STALE, count=2), "2 alerts no longer heard of"),
         (AlertsRestated(before=FiringState.MUTED, after=FiringState.FIRING, count=10_000), "10000 alerts firing again"),
@@ -83,6 +97,27 @@ def test_what_people_must_learn_is_a_reply_after_the_summary(change: Contract, h
     summary, reply = planned(an_event(change, version=2))
     assert (summary.kind, reply.kind) == ("summary", "reply")
     assert headline == reply.content.headline
+
+
+def test_a_merged_incident_is_over_and_says_where_it_goes_on() -> None:
+    merged = an_event(Merged(into="INC-7"), version=5, text="Merged into INC-7", state=IncidentState.MERGED, merged_into="INC-7")
+    summary, reply = planned(merged)
+    assert (summary.content.mood, reply.content.mood) == ("over", "over")
+    assert summary.content.text.splitlines()[0] == "Merged into INC-7: it goes on there, with its alerts."
+    assert {fact.name: fact.value for fact in summary.content.facts}["State"] == "merged into INC-7"
+    assert (reply.content.headline, reply.content.text) == ("Merged into INC-7", "By rule open-s1-s2: because")
+
+
+def test_only_the_last_word_about_a_merged_incident_silences_what_waits() -> None:
+    merged = an_event(Merged(into="INC-7"), version=5, state=IncidentState.MERGED, merged_into="INC-7")
+    assert [(each.kind, each.last) for each in planned(merged)] == [("summary", False), ("reply", True)]
+    absorbed = an_event(Absorbed(source="INC-3", alerts=AlertCounts()), version=2)
+    assert {False} == {each.last for each in [*planned(absorbed), *planned(an_event(Dismissed(), version=2))]}
+
+
+def test_what_a_headline_leaves_out_stands_below_it() -> None:
+    split = an_event(SplitOut(into="INC-8", alerts=AlertCounts(firing=2)), version=2, text="2 alerts split out into INC-8: A, B")
+    assert planned(split)[1].content.text.splitlines()[0] == "2 alerts split out into INC-8: A, B"
 
 
 @pytest.mark.parametrize(("after", "told"), [(FiringState.MUTED, 0), (FiringState.STALE, 0), (FiringState.FIRING, 1)])
@@ -110,7 +145,7 @@ def test_every_reply_is_for_a_known_event_and_each_reason_is_a_sentence() -> Non
 def test_a_body_that_does_not_fit_its_type_is_told_from_the_snapshot() -> None:
     event = an_event(Mitigated(), version=2, severity=Severity.S2)
     assert [each.kind for each in plan(AlertsRestated.TYPE, event, (BOARD,))] == ["summary"]
-    for kind in (SeverityChanged.TYPE, PublicStateChanged.TYPE, UpdatePosted.TYPE):
+    for kind in REPLIES.keys() - {AlertsRestated.TYPE}:
         _, reply = plan(kind, event, (BOARD,))
         assert reply.content.headline
 
