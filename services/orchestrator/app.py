@@ -1,13 +1,11 @@
 """The orchestrator's composition root."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from schemas import topics
-from schemas.vocabulary import Severity
 from services.config import ConfigFile
 from services.orchestrator.api import maintenance, overrides, reads, regrouping, triage
 from services.orchestrator.domain.evidence import SloState
@@ -16,6 +14,7 @@ from services.orchestrator.handlers.alerts import Intake
 from services.orchestrator.handlers.commands import Commands
 from services.orchestrator.handlers.decider import Decider, Surroundings
 from services.orchestrator.handlers.evidence import Evidence
+from services.orchestrator.handlers.gauges import Gauges
 from services.orchestrator.handlers.journal import QUIET, RECHECK, Journal
 from services.orchestrator.handlers.levels import Levels
 from services.orchestrator.handlers.maintenance import Planner
@@ -25,17 +24,15 @@ from services.orchestrator.handlers.timers import Timers
 from services.orchestrator.handlers.triage import Triage
 from services.orchestrator.handlers.views import Views
 from services.orchestrator.handlers.windows import Windows
-from services.orchestrator.metrics import OPEN_STATES, OrchestratorMetrics
+from services.orchestrator.metrics import OrchestratorMetrics
 from services.orchestrator.policyfile import PolicyInForce
-from services.orchestrator.store import incidents, open_firings, tables
+from services.orchestrator.store import tables
 from services.orchestrator.watchfile import WatchInForce, rounds_of
 from services.runtime.auth import Grants
 from services.runtime.bus.consume import Consumer
 from services.runtime.bus.port import Bus
 from services.runtime.clock import Clock
 from services.runtime.db import Database
-from services.runtime.errors import Unavailable
-from services.runtime.finish import finish
 from services.runtime.lifecycle import Part
 from services.runtime.metrics import RuntimeMetrics
 from services.runtime.migrate import migrate
@@ -45,7 +42,6 @@ from services.runtime.work import Work, Worker
 
 NAME = "orchestrator"
 READS = (topics.ALERTS, topics.DELIVERIES)
-GAUGE_INTERVAL = 5.0
 
 
 def build(
@@ -95,21 +91,6 @@ def build(
     async def start() -> None:
         await migrate(database, "services.orchestrator.store.migrations")
 
-    async def look() -> None:
-        async with database.read() as connection:
-            counts = await incidents.open_by_severity(connection)
-            alerts = await open_firings.count(connection)
-        for severity in Severity:
-            counted.open_incidents.labels(severity).set(counts.get(severity, 0))
-        for state in OPEN_STATES:
-            counted.open_alerts.labels(state).set(alerts.get(state, 0))
-
-    async def gauges() -> None:
-        while True:
-            with suppress(Unavailable):  # the consumer says so; the gauge keeps what was last known
-                await finish(look())
-            await clock.sleep(GAUGE_INTERVAL)
-
     def readiness() -> list[str]:
         trouble = [f"orchestrator: {consumer.trouble}"] if consumer.trouble else []
         return trouble + (
@@ -128,7 +109,7 @@ def build(
             "reconciling": reconciling.run,
             "reconciling-begins": reconciler.begin,
             "evidence": evidence.run,
-            "gauges": gauges,
+            "gauges": Gauges(database, clock, counted).run,
         },
         routers=(
             reads.routes(Views(database), grants),
