@@ -40,7 +40,7 @@ from tests.support.memory_bus import MemoryBus
 WEB, DB = "service=web,env=gprd", "service=db,env=gprd"
 
 
-class House:
+class Room:
     """The orchestrator on a database, with a clock that stands still."""
 
     def __init__(self, database: Database) -> None:
@@ -118,92 +118,90 @@ class RegroupContract:
     """Merges and splits."""
 
     @pytest.fixture
-    async def house(self, empty: Database) -> House:
+    async def room(self, empty: Database) -> Room:
         """INC-1 (web) has one alert that fires, INC-2 (db) two that fire and one that is over."""
         await migrate(empty, "services.orchestrator.store.migrations")
-        house = House(empty)
+        room = Room(empty)
         over = an_alert("DbGone", service="db", severity="s2")
-        await house.take(
+        await room.take(
             an_alert(severity="s2"),
             an_alert("DbDown", service="db"),
             an_alert("DbSlow", service="db", severity="s4"),
             over,
             resolved(over, NOW + minutes(1)),
         )
-        return house
+        return room
 
-    async def test_all_firings_and_keys_of_the_source_belong_to_the_target(self, house: House) -> None:
-        target = await house.merge("INC-2", "INC-1")
+    async def test_all_firings_and_keys_of_the_source_belong_to_the_target(self, room: Room) -> None:
+        target = await room.merge("INC-2", "INC-1")
         assert (target.id, target.alerts) == ("INC-1", AlertCounts(firing=3, resolved=1, gating=2))
-        assert target.alerts == counted(await house.of("INC-1"))
-        assert await house.of("INC-2") == []
-        assert await house.holders(WEB, DB) == {WEB: "INC-1", DB: "INC-1"}
-        source = await house.incident("INC-2")
+        assert target.alerts == counted(await room.of("INC-1"))
+        assert await room.of("INC-2") == []
+        assert await room.holders(WEB, DB) == {WEB: "INC-1", DB: "INC-1"}
+        source = await room.incident("INC-2")
         assert (source.state, source.merged_into, source.alerts) == (IncidentState.MERGED, "INC-1", AlertCounts())
-        assert (await house.texts("INC-2"))[-1] == "Merged into INC-1"
-        assert (await house.texts("INC-1"))[1:] == ["INC-2 merged into this, with 2 alerts not over", "Severity S2 → S1"]
+        assert (await room.texts("INC-2"))[-1] == "Merged into INC-1"
+        assert (await room.texts("INC-1"))[1:] == ["INC-2 merged into this, with 2 alerts not over", "Severity S2 → S1"]
 
-    async def test_what_is_not_over_is_told_that_it_moved_and_its_decision_stands(self, house: House) -> None:
-        await house.merge("INC-2", "INC-1", "same\ncause")
+    async def test_what_is_not_over_is_told_that_it_moved_and_its_decision_stands(self, room: Room) -> None:
+        await room.merge("INC-2", "INC-1", "same\ncause")
         moved = Turn(2, NOW, "moved", "INC-1", "INC-2 was merged into INC-1 by ann: same cause")
-        assert await house.turns(1, 2, 3, 4) == {2: [moved], 3: [replace(moved, seq=3)]}
-        decisions = {firing.decision.seq: firing.decision.incident for firing in await house.of("INC-1") if firing.decision}
+        assert await room.turns(1, 2, 3, 4) == {2: [moved], 3: [replace(moved, seq=3)]}
+        decisions = {firing.decision.seq: firing.decision.incident for firing in await room.of("INC-1") if firing.decision}
         assert decisions == {1: "INC-1", 2: "INC-2", 3: "INC-2", 4: "INC-2"}
 
-    async def test_later_alerts_of_the_merged_key_go_to_the_target(self, house: House) -> None:
-        await house.merge("INC-2", "INC-1")
-        outcome = await house.take(
-            an_alert("DbWorse", service="db"), resolved(an_alert("DbDown", service="db"), NOW + minutes(1))
-        )
+    async def test_later_alerts_of_the_merged_key_go_to_the_target(self, room: Room) -> None:
+        await room.merge("INC-2", "INC-1")
+        outcome = await room.take(an_alert("DbWorse", service="db"), resolved(an_alert("DbDown", service="db"), NOW + minutes(1)))
         assert [firing.incident for firing in outcome.began] == ["INC-1"]
-        target = await house.incident("INC-1")
+        target = await room.incident("INC-1")
         assert target.alerts == AlertCounts(firing=3, resolved=2, gating=2)
-        assert target.alerts == counted(await house.of("INC-1"))
-        assert (await house.incident("INC-2")).version == 4
+        assert target.alerts == counted(await room.of("INC-1"))
+        assert (await room.incident("INC-2")).version == 4
 
-    async def test_a_refire_of_a_merged_key_reopens_the_target(self, house: House) -> None:
-        await house.merge("INC-2", "INC-1")
-        await house.order("INC-1", ask.Move(Step.RESOLVE))
-        house.clock.advance(minutes(5))
-        outcome = await house.take(an_alert("DbWorse", service="db", starts_at=NOW + minutes(5)))
+    async def test_a_refire_of_a_merged_key_reopens_the_target(self, room: Room) -> None:
+        await room.merge("INC-2", "INC-1")
+        await room.order("INC-1", ask.Move(Step.RESOLVE))
+        room.clock.advance(minutes(5))
+        outcome = await room.take(an_alert("DbWorse", service="db", starts_at=NOW + minutes(5)))
         assert [firing.incident for firing in outcome.began] == ["INC-1"]
-        assert (await house.incident("INC-1")).state is IncidentState.ACTIVE
+        assert (await room.incident("INC-1")).state is IncidentState.ACTIVE
 
-    async def test_a_merged_key_does_not_reopen_what_another_incident_has_followed(self, house: House) -> None:
-        await house.merge("INC-2", "INC-1")
-        await house.order("INC-1", ask.Move(Step.RESOLVE))
-        house.clock.advance(minutes(40))
-        await house.take(an_alert("WebNew", starts_at=NOW + minutes(40)))
-        house.policy = replace(POLICY, refire_window=minutes(60))
-        outcome = await house.take(an_alert("DbNew", service="db", starts_at=NOW + minutes(40)))
+    async def test_a_merged_key_does_not_reopen_what_another_incident_has_followed(self, room: Room) -> None:
+        await room.merge("INC-2", "INC-1")
+        await room.order("INC-1", ask.Move(Step.RESOLVE))
+        room.clock.advance(minutes(40))
+        await room.take(an_alert("WebNew", starts_at=NOW + minutes(40)))
+        room.policy = replace(POLICY, refire_window=minutes(60))
+        outcome = await room.take(an_alert("DbNew", service="db", starts_at=NOW + minutes(40)))
         assert [(firing.incident, firing.decision and firing.decision.rule) for firing in outcome.began] == [
             ("INC-4", "open-s1-s2")
         ]
-        assert await house.holders(WEB, DB) == {WEB: "INC-3", DB: "INC-4"}
+        assert await room.holders(WEB, DB) == {WEB: "INC-3", DB: "INC-4"}
 
-    async def test_the_sources_timer_is_cancelled_and_the_target_waits_for_what_it_now_has(self, house: House) -> None:
-        await house.take(
+    async def test_the_sources_timer_is_cancelled_and_the_target_waits_for_what_it_now_has(self, room: Room) -> None:
+        await room.take(
             *(
                 resolved(an_alert(name, service="db", severity=severity), NOW)
                 for name, severity in (("DbDown", "s1"), ("DbSlow", "s4"))
             )
         )
-        assert await house.timers() == ["INC-2"]
-        await house.merge("INC-2", "INC-1")
-        assert await house.timers() == []
-        await house.take(resolved(an_alert(severity="s2"), NOW))
-        assert await house.timers() == ["INC-1"]
+        assert await room.timers() == ["INC-2"]
+        await room.merge("INC-2", "INC-1")
+        assert await room.timers() == []
+        await room.take(resolved(an_alert(severity="s2"), NOW))
+        assert await room.timers() == ["INC-1"]
 
-    async def test_what_was_merged_can_be_merged_on(self, house: House) -> None:
-        await house.take(an_alert("Api", service="api"))
-        await house.merge("INC-2", "INC-1")
-        await house.merge("INC-1", "INC-3")
-        assert len(await house.of("INC-3")) == 5
-        assert set((await house.holders(WEB, DB, "service=api,env=gprd")).values()) == {"INC-3"}
+    async def test_what_was_merged_can_be_merged_on(self, room: Room) -> None:
+        await room.take(an_alert("Api", service="api"))
+        await room.merge("INC-2", "INC-1")
+        await room.merge("INC-1", "INC-3")
+        assert len(await room.of("INC-3")) == 5
+        assert set((await room.holders(WEB, DB, "service=api,env=gprd")).values()) == {"INC-3"}
 
-    async def test_a_refused_merge_changes_nothing(self, house: House) -> None:
-        await house.order("INC-1", ask.Move(Step.RESOLVE))
-        before = [await house.incident(name) for name in ("INC-1", "INC-2")]
+    async def test_a_refused_merge_changes_nothing(self, room: Room) -> None:
+        await room.order("INC-1", ask.Move(Step.RESOLVE))
+        before = [await room.incident(name) for name in ("INC-1", "INC-2")]
         for name, into, code in (
             ("INC-2", "INC-1", "illegal_transition"),
             ("INC-1", "INC-2", "illegal_transition"),
@@ -211,77 +209,77 @@ class RegroupContract:
             ("INC-9", "INC-2", "not_found"),
             ("INC-2", "INC-9", "not_found"),
         ):
-            answer = await house.regrouping.merge(name, into, Request(ANN, "because"))
+            answer = await room.regrouping.merge(name, into, Request(ANN, "because"))
             assert isinstance(answer, Refusal)
             assert answer.code == code
-        assert [await house.incident(name) for name in ("INC-1", "INC-2")] == before
-        assert (len(await house.of("INC-1")), len(await house.of("INC-2"))) == (1, 3)
-        assert await house.holders(WEB, DB) == {WEB: "INC-1", DB: "INC-2"}
+        assert [await room.incident(name) for name in ("INC-1", "INC-2")] == before
+        assert (len(await room.of("INC-1")), len(await room.of("INC-2"))) == (1, 3)
+        assert await room.holders(WEB, DB) == {WEB: "INC-1", DB: "INC-2"}
 
-    async def test_ten_thousand_firings_are_merged_within_two_seconds(self, house: House) -> None:
-        await house.take(*(an_alert(service="db", instance=f"db-{number}") for number in range(10_000)))
+    async def test_ten_thousand_firings_are_merged_within_two_seconds(self, room: Room) -> None:
+        await room.take(*(an_alert(service="db", instance=f"db-{number}") for number in range(10_000)))
         began = time.perf_counter()
-        target = await house.merge("INC-2", "INC-1")
+        target = await room.merge("INC-2", "INC-1")
         assert time.perf_counter() - began < 2
         assert (target.alerts.firing, target.alerts.gating) == (10_003, 10_002)
-        assert len(await house.turns(*range(1, 500))) == 497
+        assert len(await room.turns(*range(1, 500))) == 497
 
-    async def test_the_alerts_of_a_split_belong_to_the_new_incident(self, house: House) -> None:
+    async def test_the_alerts_of_a_split_belong_to_the_new_incident(self, room: Room) -> None:
         slow, gone = an_alert("DbSlow", service="db", severity="s4"), an_alert("DbDown", service="db")
-        new = await house.split("INC-2", slow, title="The index", severity=Severity.S3)
+        new = await room.split("INC-2", slow, title="The index", severity=Severity.S3)
         assert (new.id, new.title, new.severity, new.alerts) == ("INC-3", "The index", Severity.S3, AlertCounts(firing=1))
         assert new.reason == "split from INC-2: another cause"
-        source = await house.incident("INC-2")
+        source = await room.incident("INC-2")
         assert (source.alerts, source.alert_severity) == (AlertCounts(firing=1, resolved=1, gating=1), Severity.S1)
         for incident in (new, source):
-            assert incident.alerts == counted(await house.of(incident.id))
-        assert await house.turns(3) == {3: [Turn(3, NOW, "moved", "INC-3", "split out of INC-2 by ann: another cause")]}
-        assert await house.holders(DB, f"fingerprint:{slow.fingerprint}", f"fingerprint:{gone.fingerprint}") == {
+            assert incident.alerts == counted(await room.of(incident.id))
+        assert await room.turns(3) == {3: [Turn(3, NOW, "moved", "INC-3", "split out of INC-2 by ann: another cause")]}
+        assert await room.holders(DB, f"fingerprint:{slow.fingerprint}", f"fingerprint:{gone.fingerprint}") == {
             DB: "INC-2",
             f"fingerprint:{slow.fingerprint}": "INC-3",
         }
-        assert (await house.texts("INC-2"))[-1] == "1 alert split out into INC-3: DbSlow"
-        assert await house.texts("INC-3") == ["Split from INC-2 as S3: The index"]
+        assert (await room.texts("INC-2"))[-1] == "1 alert split out into INC-3: DbSlow"
+        assert await room.texts("INC-3") == ["Split from INC-2 as S3: The index"]
 
-    async def test_what_is_left_is_as_bad_as_what_stays(self, house: House) -> None:
-        await house.split("INC-2", an_alert("DbDown", service="db"))
-        source = await house.incident("INC-2")
+    async def test_what_is_left_is_as_bad_as_what_stays(self, room: Room) -> None:
+        await room.split("INC-2", an_alert("DbDown", service="db"))
+        source = await room.incident("INC-2")
         assert (source.alerts, source.alert_severity) == (AlertCounts(firing=1, resolved=1), Severity.S2)
-        assert (source.quiet_since, await house.timers()) == (NOW, ["INC-2"])
+        assert (source.quiet_since, await room.timers()) == (NOW, ["INC-2"])
 
-    async def test_a_split_alert_comes_back_to_its_incident_while_that_is_open(self, house: House) -> None:
+    async def test_a_split_alert_comes_back_to_its_incident_while_that_is_open(self, room: Room) -> None:
         slow = an_alert("DbSlow", service="db", severity="s4")
-        await house.split("INC-2", slow)
-        await house.take(resolved(slow, NOW + minutes(1)))
+        await room.split("INC-2", slow)
+        await room.take(resolved(slow, NOW + minutes(1)))
         again = slow.model_copy(update={"starts_at": NOW + minutes(2)})
-        assert [firing.incident for firing in (await house.take(again)).began] == ["INC-3"]
-        await house.take(resolved(again, NOW + minutes(3)))
-        await house.order("INC-3", ask.Move(Step.RESOLVE))
+        assert [firing.incident for firing in (await room.take(again)).began] == ["INC-3"]
+        await room.take(resolved(again, NOW + minutes(3)))
+        await room.order("INC-3", ask.Move(Step.RESOLVE))
         again = slow.model_copy(update={"starts_at": NOW + minutes(4)})
-        assert [firing.incident for firing in (await house.take(again)).began] == ["INC-2"]
+        assert [firing.incident for firing in (await room.take(again)).began] == ["INC-2"]
 
-    async def test_a_key_goes_with_the_last_of_its_alerts(self, house: House) -> None:
-        await house.merge("INC-2", "INC-1")
+    async def test_a_key_goes_with_the_last_of_its_alerts(self, room: Room) -> None:
+        await room.merge("INC-2", "INC-1")
         db = [an_alert("DbDown", service="db"), an_alert("DbSlow", service="db", severity="s4")]
-        first = await house.split("INC-1", db[0])
-        assert (first.correlation_key, (await house.holders(DB))[DB]) == (None, "INC-1")
-        second = await house.split("INC-1", db[1])
-        assert (second.correlation_key, (await house.holders(DB))[DB]) == (DB, "INC-4")
-        outcome = await house.take(an_alert("DbNew", service="db"), an_alert("WebNew"))
+        first = await room.split("INC-1", db[0])
+        assert (first.correlation_key, (await room.holders(DB))[DB]) == (None, "INC-1")
+        second = await room.split("INC-1", db[1])
+        assert (second.correlation_key, (await room.holders(DB))[DB]) == (DB, "INC-4")
+        outcome = await room.take(an_alert("DbNew", service="db"), an_alert("WebNew"))
         assert [firing.incident for firing in outcome.began] == ["INC-4", "INC-1"]
 
-    async def test_a_split_can_be_taken_back(self, house: House) -> None:
+    async def test_a_split_can_be_taken_back(self, room: Room) -> None:
         slow = an_alert("DbSlow", service="db", severity="s4")
-        before = await house.incident("INC-2")
-        await house.split("INC-2", slow)
-        after = await house.merge("INC-3", "INC-2")
+        before = await room.incident("INC-2")
+        await room.split("INC-2", slow)
+        after = await room.merge("INC-3", "INC-2")
         assert (after.alerts, after.alert_severity) == (before.alerts, before.alert_severity)
-        assert (await house.holders(f"fingerprint:{slow.fingerprint}")).popitem()[1] == "INC-2"
+        assert (await room.holders(f"fingerprint:{slow.fingerprint}")).popitem()[1] == "INC-2"
 
-    async def test_a_refused_split_changes_nothing(self, house: House) -> None:
+    async def test_a_refused_split_changes_nothing(self, room: Room) -> None:
         down, web = an_alert("DbDown", service="db"), an_alert(severity="s2")
         gone = an_alert("DbGone", service="db", severity="s2")
-        before = [await house.incident(name) for name in ("INC-1", "INC-2")]
+        before = [await room.incident(name) for name in ("INC-1", "INC-2")]
         for name, alerts, said in (
             ("INC-1", [web], "At least one alert must stay"),
             ("INC-2", [down, web], "it belongs to INC-1"),
@@ -290,28 +288,28 @@ class RegroupContract:
             ("INC-9", [down], "There is no incident INC-9"),
         ):
             wish = Wish(tuple(alert.fingerprint for alert in alerts))
-            answer = await house.regrouping.split(name, wish, Request(ANN, "because"))
+            answer = await room.regrouping.split(name, wish, Request(ANN, "because"))
             assert isinstance(answer, Refusal)
             assert said in answer.detail
-        assert [await house.incident(name) for name in ("INC-1", "INC-2")] == before
-        assert (len(await house.of("INC-1")), len(await house.of("INC-2")), await house.turns(1, 2, 3, 4)) == (1, 3, {})
+        assert [await room.incident(name) for name in ("INC-1", "INC-2")] == before
+        assert (len(await room.of("INC-1")), len(await room.of("INC-2")), await room.turns(1, 2, 3, 4)) == (1, 3, {})
 
-    async def test_what_is_over_may_be_what_stays_but_not_an_earlier_firing_of_the_same_alert(self, house: House) -> None:
+    async def test_what_is_over_may_be_what_stays_but_not_an_earlier_firing_of_the_same_alert(self, room: Room) -> None:
         web = an_alert(severity="s2")
-        await house.take(resolved(web, NOW + minutes(1)))
+        await room.take(resolved(web, NOW + minutes(1)))
         again = web.model_copy(update={"starts_at": NOW + minutes(2)})
-        await house.take(again)
-        answer = await house.regrouping.split("INC-1", Wish((web.fingerprint,)), Request(ANN, "because"))
+        await room.take(again)
+        answer = await room.regrouping.split("INC-1", Wish((web.fingerprint,)), Request(ANN, "because"))
         assert isinstance(answer, Refusal)
-        new = await house.split("INC-2", an_alert("DbDown", service="db"), an_alert("DbSlow", service="db", severity="s4"))
-        assert (await house.incident("INC-2")).alerts == AlertCounts(resolved=1)
+        new = await room.split("INC-2", an_alert("DbDown", service="db"), an_alert("DbSlow", service="db", severity="s4"))
+        assert (await room.incident("INC-2")).alerts == AlertCounts(resolved=1)
         assert new.alerts == AlertCounts(firing=2, gating=1)
 
-    async def test_a_wish_is_carried_out_once_under_its_key_and_only_on_what_was_looked_at(self, house: House) -> None:
-        outdated = await house.regrouping.merge("INC-2", "INC-1", Request(ANN, "because", if_match='"x"'))
+    async def test_a_wish_is_carried_out_once_under_its_key_and_only_on_what_was_looked_at(self, room: Room) -> None:
+        outdated = await room.regrouping.merge("INC-2", "INC-1", Request(ANN, "because", if_match='"x"'))
         assert isinstance(outdated, Refusal)
         assert outdated.code == "precondition_failed"
         request = Request(ANN, "because", key="k1", digest="merge")
-        first, again = [await house.regrouping.merge("INC-2", "INC-1", request) for _ in range(2)]
+        first, again = [await room.regrouping.merge("INC-2", "INC-1", request) for _ in range(2)]
         assert isinstance(again, Answer)
         assert (done(first), again.incident.id, again.repeated) == (again.incident, "INC-1", True)
