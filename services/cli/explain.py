@@ -46,6 +46,7 @@ def _alert(told: dict[str, Any]) -> None:
         facts([
             ("fired", f"{moment(firing['starts_at'])} UTC, now {firing['state']}"),
             ("ended", moment(firing["ends_at"])),
+            ("muted", firing.get("muted_by")),
             ("decided", f"{decision['action']} {decision['incident'] or ''}".strip()),
             ("why", decision["reason"]),
             ("rule", f"{decision['rule']} of policy {decision['policy']}"),

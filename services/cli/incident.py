@@ -125,16 +125,19 @@ def alerts(incident: Name, limit: Limit = 100, url: Url = LOCAL, output: Output 
 
 
 def alerts_table(alerts: list[dict[str, Any]]) -> None:
-    """Print alerts with their decisions."""
+    """Print alerts with their decisions, and where some are muted, by what."""
+    muted = any(alert.get("muted_by") for alert in alerts)
     columns = (
         *(Column("FINGERPRINT", always("dim")), Column("ALERT", always("bold")), Column("SEVERITY", by(SEVERITY))),
-        *(Column("STATE", by(STATE)), Column("STARTED", always("dim")), Column("DECIDED"), Column("WHY", wide=True)),
+        *(Column("STATE", by(STATE)), *([Column("MUTED BY", wide=True)] if muted else []), Column("STARTED", always("dim"))),
+        *(Column("DECIDED"), Column("WHY", wide=True)),
     )
-    table(columns, [_alert_row(alert) for alert in alerts], "No alert belongs to it.")
+    table(columns, [_alert_row(alert, muted) for alert in alerts], "No alert belongs to it.")
 
 
-def _alert_row(alert: dict[str, Any]) -> list[object]:
+def _alert_row(alert: dict[str, Any], muted: bool) -> list[object]:
     return [
-        *(alert["fingerprint"], alert["name"], alert["severity"], alert["state"], moment(alert["starts_at"])),
-        *(alert["decision"]["action"], alert["decision"]["reason"]),
+        *(alert["fingerprint"], alert["name"], alert["severity"], alert["state"]),
+        *([alert.get("muted_by")] if muted else []),
+        *(moment(alert["starts_at"]), alert["decision"]["action"], alert["decision"]["reason"]),
     ]
