@@ -20,7 +20,7 @@ from services.orchestrator.domain.groups import newest
 from services.orchestrator.domain.judging import Judge, Verdict, Where
 from services.orchestrator.domain.labels import environment_of, one_line, service_of
 from services.orchestrator.domain.ledger import Cause, Ledger, Outcome
-from services.orchestrator.domain.linking import attach, detach, example, restate, title, why_over, why_restated
+from services.orchestrator.domain.linking import attach, detach, example, restate, title, why_over
 from services.orchestrator.domain.maintenance import covering
 from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.severity import Assessment, Found, assess, noted
@@ -94,7 +94,6 @@ class Batch:
                 reason = f"{holder.id} was opened for the same key"
                 self._ledger.link(firing, holder.id, "joined", reason)
                 self._tally(holder.id, self._now).join(firing, Found(firing.severity), "attach-same-key", reason)
-                self._as_it_is(firing, holder.id)
         self._tell_all()
 
     def _unlinked(self, waiting: Iterable[Firing]) -> list[Firing]:
@@ -133,12 +132,6 @@ class Batch:
         event = "opened" if verdict.where in _OPENS else "joined"
         self._ledger.link(firing, name, event, verdict.reason)
         self._linked(firing, name, verdict, found)
-        self._as_it_is(firing, name)
-
-    def _as_it_is(self, firing: Firing, name: str) -> None:
-        """What is linked counts as firing until it is told that it is muted or stale."""
-        if firing.state is not FiringState.FIRING:
-            self._tally(name, self._now).restated.append((firing, FiringState.FIRING))
 
     def _raise(self, name: str, found: Found) -> None:
         incident = self._world.incidents.get(name)
@@ -314,7 +307,7 @@ class Batch:
             cause = Cause(rule, one_line(reason, MAX_TEXT), heard)
             self._ledger.carry_out(name, attach(tally.began, self._policy.floor), cause)
         for turned in restate(tally.restated):
-            self._ledger.carry_out(name, turned, Cause("alert-restated", why_restated(turned), heard))
+            self._ledger.carry_out(name, turned, Cause("alert-restated", "Alertmanager sends them again.", heard))
         if tally.flapping is not None:
             self._ledger.carry_out(name, *self._flapping(tally.flapping, heard))
         if tally.ended:

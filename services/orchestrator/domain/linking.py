@@ -54,12 +54,6 @@ def restate(turned: Sequence[tuple[Firing, FiringState]]) -> list[ask.Restate]:
     ]
 
 
-def why_restated(command: ask.Restate) -> str:
-    if command.after is FiringState.FIRING:
-        return "Alertmanager sends them again."
-    return f"They were {command.after} before they were linked."
-
-
 def why_over(ended: int, anew: int) -> str:
     """Why alerts count as over of which some only began anew."""
     reported = ["Alertmanager reports them resolved."] if ended > anew else []
