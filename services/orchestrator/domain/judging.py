@@ -183,7 +183,8 @@ class Judge:
         within, service = self.policy.history.repeat_within, service_of(firing.labels)
         if within is None or service is None:
             return None
-        for incident in self.world.closed:
+        for known in self.world.closed:
+            incident = self.world.incidents.get(known.id, known)
             ended = ended_at(incident)
             if ended is None or incident.severity not in _REPEATS or service not in incident.services:
                 continue
