@@ -128,8 +128,10 @@ class Judge:
         return self._opening(firing, assessment, rule, what)
 
     def _recent(self, holder: Incident) -> bool:
+        """Whether it was resolved so lately that it may be reopened; one whose review is closed never is."""
         ended = ended_at(holder)
-        return ended is not None and ended >= self.now - self._reach(holder) and not self.world.succeeded(holder)
+        recent = ended is not None and ended >= self.now - self._reach(holder)
+        return recent and holder.state is IncidentState.RESOLVED and not self.world.succeeded(holder)
 
     def _reach(self, holder: Incident) -> timedelta:
         stable = self.policy.history.stable_period if holder.severity.critical else timedelta(0)
