@@ -246,7 +246,7 @@ class Batch:
         if verdict.incident is None:
             return None
         if verdict.where is Where.REOPEN:
-            cause = Cause("refire", verdict.reason, firing.received_at)
+            cause = Cause(verdict.rule, verdict.reason, firing.received_at)
             self._ledger.carry_out(verdict.incident, ask.Move(Step.REOPEN), cause)
             self._ledger.note_opened(verdict.incident)
         if verdict.rule == "rate-guard":
