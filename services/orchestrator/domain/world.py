@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from schemas.ids import incident_number
 from schemas.incidents import Incident
 from schemas.vocabulary import IncidentState
 from services.orchestrator.domain.evidence import SloState
@@ -84,12 +85,12 @@ class World:
         return other is not None and other.id != incident.id and other.state.open
 
     def open_on(self, service: str, environment: str | None) -> Incident | None:
-        """The oldest open incident of the service in this environment; where one side does not say, it agrees."""
-        for name in self._by_service.get(service, ()):
-            incident = self.incidents[name]
-            if incident.correlation_key != UMBRELLA_KEY and _agree(incident.environment, environment):
-                return incident
-        return None
+        """The oldest open incident of the service in this environment; where one side does not say, it agrees. Drills and
+        umbrellas are about no service in particular."""
+        here = (self.incidents[name] for name in self._by_service.get(service, ()))
+        real = (each for each in here if not each.drill and each.correlation_key != UMBRELLA_KEY)
+        agreeing = (each for each in real if _agree(each.environment, environment))
+        return min(agreeing, key=_number, default=None)
 
     def umbrella(self) -> Incident | None:
         incident = self.incidents.get(self.holders.get(UMBRELLA_KEY, ""))
@@ -108,6 +109,10 @@ def _mark(among: dict[str, None], incident: Incident) -> None:
         among[incident.id] = None
     else:
         among.pop(incident.id, None)
+
+
+def _number(incident: Incident) -> int:
+    return incident_number(incident.id) or 0
 
 
 def _agree(one: str | None, other: str | None) -> bool:
