@@ -179,6 +179,8 @@ class Batch:
         tally = self._tally(name, firing.received_at)
         if verdict.where not in _OPENS:
             tally.join(firing, found.found, verdict.rule, verdict.reason)
+            if self._policy.depends and (service := service_of(firing.labels)):
+                self._world.widen(name, one_line(service, MAX_SERVICE))
         if self._judge.is_flapping(firing):
             tally.flapping = firing
 

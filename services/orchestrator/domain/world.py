@@ -57,6 +57,10 @@ class World:
         for service in incident.services:
             _mark(self._by_service.setdefault(service, {}), incident)
 
+    def widen(self, name: str, service: str) -> None:
+        """The incident is about this service as well, which it will be told with the rest of the batch."""
+        _mark(self._by_service.setdefault(service, {}), self.incidents[name])
+
     def keep(self, firing: Firing) -> None:
         """The alert's latest firing as it now is."""
         self.latest[firing.fingerprint] = firing
