@@ -90,7 +90,7 @@ class Batch:
         opened = set(self.opened_keys)
         for firing in self._unlinked(waiting):
             holder = self._world.holder(firing.key, firing.fingerprint)
-            if firing.key in opened and holder is not None and self._may_join(firing):
+            if firing.key in opened and holder is not None and holder.state.open and self._may_join(firing):
                 reason = f"{holder.id} was opened for the same key"
                 self._ledger.link(firing, holder.id, "joined", reason)
                 self._tally(holder.id, self._now).join(firing, Found(firing.severity), "attach-same-key", reason)
@@ -250,10 +250,11 @@ class Batch:
         if verdict.where is Where.REOPEN:
             cause = Cause(verdict.rule, verdict.reason, firing.received_at)
             self._ledger.carry_out(verdict.incident, ask.Move(Step.REOPEN), cause)
-            self._ledger.note_opened(verdict.incident)
+            self._ledger.note_opened(firing.key, self._world.incidents[verdict.incident].correlation_key)
         if verdict.rule == "rate-guard":
             self._ledger.count_opening()
             self._ledger.hold(firing.key, verdict.incident)
+            self._ledger.note_opened(firing.key)
         return verdict.incident
 
     def _open(self, firing: Firing, verdict: Verdict, found: Assessment) -> str:
@@ -273,7 +274,7 @@ class Batch:
             first=attach([(firing, found.found)], self._policy.floor),
         )
         self._ledger.carry_out(name, command, Cause(verdict.rule, verdict.reason, firing.received_at))
-        self._ledger.note_opened(name)
+        self._ledger.note_opened(firing.key)
         self._ledger.count_opening()
         self._ledger.hold(firing.key, name)
         if umbrella:
