@@ -123,8 +123,8 @@ def _linked(command: ask.Attach) -> AlertsAttached:
 def _attach(incident: Incident, command: ask.Attach, _: Context) -> Outcome:
     if not incident.state.open:
         return Refusal("illegal_transition", f"{incident.id} is {incident.state}; alerts join open incidents only.")
-    floor = _raised(incident, command.severity, command.why or _FLOOR.format(command.severity)) if command.floor else ()
-    changes = [Because(_linked(command)), *floor]
+    raised = _raised(incident, command.at_least, command.why or _FLOOR.format(command.at_least))
+    changes = [Because(_linked(command)), *raised]
     if command.gating and incident.proposal is not None:
         changes.append(Because(ProposalCleared(), "a critical alert fires again"))
     return changes
