@@ -151,8 +151,10 @@ def _counted(incident: Incident, counts: AlertCounts, happening: Happening) -> U
 
 
 def holding(incident: Incident) -> int:
-    """How many alerts that are not over hold it open: the S1/S2 ones, or any where there never was an S1/S2 one."""
-    if incident.alert_severity is not None and incident.alert_severity.critical:
+    """How many alerts that are not over hold it open: the S1/S2 ones, or any where there never was an S1/S2 one, and in
+    triage."""
+    critical = incident.alert_severity is not None and incident.alert_severity.critical
+    if critical and incident.state is not IncidentState.TRIAGE:
         return incident.alerts.gating
     return incident.alerts.firing + incident.alerts.muted + incident.alerts.stale
 
@@ -171,9 +173,17 @@ def _proposed(_incident: Incident, _change: MitigationProposed, happening: Happe
     return {"proposal": Proposal(state=IncidentState.MITIGATED, at=happening.at, reason=happening.reason)}
 
 
+def _promoted(incident: Incident, _change: Promoted, happening: Happening) -> Updates:
+    """Lesser alerts no longer hold it where there was a critical one."""
+    active = incident.model_copy(update={"state": IncidentState.ACTIVE})
+    quiet = happening.at if holding(incident) and not holding(active) else incident.quiet_since
+    return {"state": active.state, "quiet_since": quiet}
+
+
 def _reopened(incident: Incident, _change: Reopened, happening: Happening) -> Updates:
     """Somebody says that it is not over: the quiet period, if there was one, begins anew."""
-    quiet = happening.at if incident.quiet_since else None
+    over = incident.quiet_since or (incident.alerts.resolved and not holding(incident))
+    quiet = happening.at if over else None
     return {"state": IncidentState.ACTIVE, "mitigated_at": None, "resolved_at": None, "proposal": None, "quiet_since": quiet}
 
 
@@ -199,7 +209,7 @@ _FOLDS: Mapping[type[Change], Fold] = {
     Mitigated: _ended(IncidentState.MITIGATED, "mitigated_at"),
     Resolved: _ended(IncidentState.RESOLVED, "resolved_at"),
     Dismissed: _ended(IncidentState.DISMISSED, None),
-    Promoted: lambda *_: {"state": IncidentState.ACTIVE},
+    Promoted: _promoted,
     Merged: _merged,
     Absorbed: _absorbed,
     SplitOut: _split_out,
