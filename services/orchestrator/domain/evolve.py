@@ -118,6 +118,7 @@ def _merged(_incident: Incident, change: Merged, _happening: Happening) -> Updat
         "proposal": None,
         "alerts": AlertCounts(),
         "quiet_since": None,
+        "held_since": None,
     }
 
 
@@ -141,13 +142,13 @@ def _sum(counts: AlertCounts, more: AlertCounts, sign: int = 1) -> AlertCounts:
 
 
 def _counted(incident: Incident, counts: AlertCounts, happening: Happening) -> Updates:
-    """The new counts, and since when it is quiet if they tell; alerts that came when they were over make it quiet from then."""
-    after = incident.model_copy(update={"alerts": counts})
+    """The new counts, and since when it is held or quiet if they tell; alerts that came when they were over make it quiet from
+    then."""
+    after, held = incident.model_copy(update={"alerts": counts}), holding(incident)
     if holding(after):
-        return {"alerts": counts, "quiet_since": None}
-    if holding(incident) or (incident.quiet_since is None and counts.resolved):
-        return {"alerts": counts, "quiet_since": happening.at}
-    return {"alerts": counts, "quiet_since": incident.quiet_since}
+        return {"alerts": counts, "quiet_since": None, "held_since": incident.held_since if held else happening.at}
+    began = held or (incident.quiet_since is None and counts.resolved)
+    return {"alerts": counts, "quiet_since": happening.at if began else incident.quiet_since, "held_since": None}
 
 
 def holding(incident: Incident) -> int:
