@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas.alerts import AlertReceived
 from schemas.ids import digest, incident_id
-from schemas.incidents import MAX_SERVICE, MAX_TEXT
+from schemas.incidents import MAX_SERVICE, MAX_TEXT, Incident
 from schemas.vocabulary import Action, ActorKind, FiringState, IncidentState
 from services.orchestrator.domain import commands as ask
 from services.orchestrator.domain.firings import Decision, Firing, News, given_up, observe
@@ -86,15 +86,25 @@ class Batch:
         self._tell_all()
 
     def adopt(self, waiting: Iterable[Firing]) -> None:
-        """Firings without an incident whose key now has one join it, unless a rule wants them recorded only."""
+        """Firings without an incident whose key now has one join it, unless a rule wants them recorded only. They count as
+        what they are by now."""
         opened = set(self.opened_keys)
         for firing in self._unlinked(waiting):
             holder = self._world.holder(firing.key, firing.fingerprint)
-            if firing.key in opened and holder is not None and self._may_join(firing):
-                reason = f"{holder.id} was opened for the same key"
-                self._ledger.link(firing, holder.id, "joined", reason)
-                self._tally(holder.id, self._now).join(firing, Found(firing.severity), "attach-same-key", reason)
+            if firing.key in opened and holder is not None and holder.state.open:
+                self._adopt(firing, holder)
         self._tell_all()
+
+    def _adopt(self, firing: Firing, holder: Incident) -> None:
+        assessment = self._assess(firing)
+        found = assessment.found
+        if firing.severity is not None and firing.severity.outranks(found.severity):
+            found = Found(firing.severity)
+        firing = firing.but(severity=found.severity, recheck_at=assessment.recheck_at)
+        if self._may_join(firing):
+            reason = f"{holder.id} was opened for the same key"
+            self._ledger.link(firing, holder.id, "joined", reason)
+            self._tally(holder.id, self._now).join(firing, found, "attach-same-key", reason)
 
     def _unlinked(self, waiting: Iterable[Firing]) -> list[Firing]:
         """Of these and of what began in this batch, as it is now, what has no incident and is not over."""
@@ -179,6 +189,8 @@ class Batch:
         tally = self._tally(name, firing.received_at)
         if verdict.where not in _OPENS:
             tally.join(firing, found.found, verdict.rule, verdict.reason)
+            if self._policy.depends and (service := service_of(firing.labels)):
+                self._world.widen(name, one_line(service, MAX_SERVICE))
         if self._judge.is_flapping(firing):
             tally.flapping = firing
 
@@ -246,12 +258,13 @@ class Batch:
         if verdict.incident is None:
             return None
         if verdict.where is Where.REOPEN:
-            cause = Cause("refire", verdict.reason, firing.received_at)
+            cause = Cause(verdict.rule, verdict.reason, firing.received_at)
             self._ledger.carry_out(verdict.incident, ask.Move(Step.REOPEN), cause)
-            self._ledger.note_opened(verdict.incident)
+            self._ledger.note_opened(firing.key, self._world.incidents[verdict.incident].correlation_key)
         if verdict.rule == "rate-guard":
             self._ledger.count_opening()
             self._ledger.hold(firing.key, verdict.incident)
+            self._ledger.note_opened(firing.key)
         return verdict.incident
 
     def _open(self, firing: Firing, verdict: Verdict, found: Assessment) -> str:
@@ -271,7 +284,7 @@ class Batch:
             first=attach([(firing, found.found)], self._policy.floor),
         )
         self._ledger.carry_out(name, command, Cause(verdict.rule, verdict.reason, firing.received_at))
-        self._ledger.note_opened(name)
+        self._ledger.note_opened(firing.key)
         self._ledger.count_opening()
         self._ledger.hold(firing.key, name)
         if umbrella:

@@ -123,8 +123,8 @@ def _linked(command: ask.Attach) -> AlertsAttached:
 def _attach(incident: Incident, command: ask.Attach, _: Context) -> Outcome:
     if not incident.state.open:
         return Refusal("illegal_transition", f"{incident.id} is {incident.state}; alerts join open incidents only.")
-    floor = _raised(incident, command.severity, command.why or _FLOOR.format(command.severity)) if command.floor else ()
-    changes = [Because(_linked(command)), *floor]
+    raised = _raised(incident, command.at_least, command.why or _FLOOR.format(command.at_least))
+    changes = [Because(_linked(command)), *raised]
     if command.gating and incident.proposal is not None:
         changes.append(Because(ProposalCleared(), "a critical alert fires again"))
     return changes
@@ -214,10 +214,10 @@ def next_due(incident: Incident, periods: Periods) -> datetime | None:
 
 
 def promotion_due(incident: Incident, periods: Periods) -> datetime | None:
-    """When a triage incident has lasted long enough to be promoted."""
-    if incident.state is not IncidentState.TRIAGE or periods.promote is None or not holding(incident):
+    """When a triage incident has been held for long enough to be promoted."""
+    if incident.state is not IncidentState.TRIAGE or periods.promote is None or incident.held_since is None:
         return None
-    return incident.opened_at + periods.promote
+    return incident.held_since + periods.promote
 
 
 def quiet_due(incident: Incident, periods: Periods) -> datetime | None:
@@ -233,8 +233,8 @@ def quiet_due(incident: Incident, periods: Periods) -> datetime | None:
 
 def _time_passed(incident: Incident, _: ask.TimePassed, context: Context) -> Outcome:
     due = promotion_due(incident, context.periods)
-    if due is not None and due <= context.now:
-        minutes = (context.now - incident.opened_at).total_seconds() / 60
+    if due is not None and due <= context.now and incident.held_since is not None:
+        minutes = (context.now - incident.held_since).total_seconds() / 60
         return [Because(Promoted(), f"its alerts have not been over for {minutes:.0f} minutes")]
     due = quiet_due(incident, context.periods)
     if due is None or due > context.now or incident.quiet_since is None:
