@@ -34,13 +34,14 @@ _OPENS = frozenset({Where.OPEN, Where.TRIAGE, Where.UMBRELLA})
 @dataclass
 class Tally:
     """What a batch does to one incident: alerts that began with the reason for their severity, that ended or are in another
-    state with the state they were in, how many ended only because they began anew, the flapping one, by which rule and why the
-    first one joined, and when the first of all that was heard."""
+    state with the state they were in, how many ended only because they began anew, why it is not for triage any more, the
+    flapping one, by which rule and why the first one joined, and when the first of all that was heard."""
 
     began: list[tuple[Firing, Found]] = field(default_factory=list)
     ended: list[tuple[Firing, FiringState]] = field(default_factory=list)
     restated: list[tuple[Firing, FiringState]] = field(default_factory=list)
     anew: int = 0
+    wakes: str | None = None
     flapping: Firing | None = None
     joined_by: tuple[str, str] = ("", "")
     caused_at: datetime | None = None
@@ -189,6 +190,7 @@ class Batch:
         tally = self._tally(name, firing.received_at)
         if verdict.where not in _OPENS:
             tally.join(firing, found.found, verdict.rule, verdict.reason)
+            tally.wakes = tally.wakes or self._judge.wakes(self._world.incidents[name], firing, found)
             if self._policy.depends and (service := service_of(firing.labels)):
                 self._world.widen(name, one_line(service, MAX_SERVICE))
         if self._judge.is_flapping(firing):
@@ -319,6 +321,8 @@ class Batch:
             rule, reason = tally.joined_by
             cause = Cause(rule, one_line(reason, MAX_TEXT), heard)
             self._ledger.carry_out(name, attach(tally.began, self._policy.floor), cause)
+        if tally.wakes is not None:
+            self._ledger.promote(name, Cause("triage-promotion", one_line(tally.wakes, MAX_TEXT), heard))
         for turned in restate(tally.restated):
             self._ledger.carry_out(name, turned, Cause("alert-restated", "Alertmanager sends them again.", heard))
         if tally.flapping is not None:
