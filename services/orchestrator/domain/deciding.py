@@ -20,7 +20,7 @@ from services.orchestrator.domain.groups import newest
 from services.orchestrator.domain.judging import Judge, Verdict, Where
 from services.orchestrator.domain.labels import environment_of, one_line, service_of
 from services.orchestrator.domain.ledger import Cause, Ledger, Outcome
-from services.orchestrator.domain.linking import attach, detach, example, restate, title, why_over
+from services.orchestrator.domain.linking import attach, detach, example, revive, title, why_over
 from services.orchestrator.domain.maintenance import covering
 from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.severity import Assessment, Found, assess, noted
@@ -33,16 +33,16 @@ _OPENS = frozenset({Where.OPEN, Where.TRIAGE, Where.UMBRELLA})
 
 @dataclass
 class Tally:
-    """What a batch does to one incident: alerts that began with the reason for their severity, that ended or are in another
-    state with the state they were in, how many ended only because they began anew, why it is not for triage any more, the
-    flapping one, by which rule and why the first one joined, and when the first of all that was heard."""
+    """What a batch does to one incident: alerts that began with the reason for their severity, that ended with the state they
+    were in, how many of these only because they began anew, stale ones that are heard of again, the flapping one, why it is not
+    for triage any more, by which rule and why the first one joined, and when the first of all that was heard."""
 
     began: list[tuple[Firing, Found]] = field(default_factory=list)
     ended: list[tuple[Firing, FiringState]] = field(default_factory=list)
-    restated: list[tuple[Firing, FiringState]] = field(default_factory=list)
     anew: int = 0
-    wakes: str | None = None
+    revived: list[Firing] = field(default_factory=list)
     flapping: Firing | None = None
+    wakes: str | None = None
     joined_by: tuple[str, str] = ("", "")
     caused_at: datetime | None = None
 
@@ -160,7 +160,7 @@ class Batch:
             self._end(firing, before.state, alert.received_at)
         elif firing != before:
             if news is News.REVIVED and firing.incident is not None:
-                self._tally(firing.incident, alert.received_at).restated.append((firing, FiringState.STALE))
+                self._tally(firing.incident, alert.received_at).revived.append(firing)
             self._ledger.keep(firing)
 
     def _known(self, alert: AlertReceived) -> Firing | None:
@@ -323,8 +323,8 @@ class Batch:
             self._ledger.carry_out(name, attach(tally.began, self._policy.floor), cause)
         if tally.wakes is not None:
             self._ledger.promote(name, Cause("triage-promotion", one_line(tally.wakes, MAX_TEXT), heard))
-        for turned in restate(tally.restated):
-            self._ledger.carry_out(name, turned, Cause("alert-restated", "Alertmanager sends them again.", heard))
+        if tally.revived:
+            self._ledger.carry_out(name, revive(tally.revived), Cause("heard-again", "Alertmanager sends them again.", heard))
         if tally.flapping is not None:
             self._ledger.carry_out(name, *self._flapping(tally.flapping, heard))
         if tally.ended:

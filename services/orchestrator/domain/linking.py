@@ -43,15 +43,10 @@ def detach(ended: Sequence[tuple[Firing, FiringState]]) -> ask.Detach:
     )
 
 
-def restate(turned: Sequence[tuple[Firing, FiringState]]) -> list[ask.Restate]:
-    """The commands for firings that turned out to be in another state than each was in before: one for each pair of states."""
-    groups: dict[tuple[FiringState, FiringState], list[Firing]] = {}
-    for firing, before in turned:
-        groups.setdefault((before, firing.state), []).append(firing)
-    return [
-        ask.Restate(before, after, len(alike), examples(alike), gating=sum(firing.gating for firing in alike))
-        for (before, after), alike in groups.items()
-    ]
+def revive(firings: Sequence[Firing]) -> ask.Restate:
+    """The command for stale firings that are heard of again."""
+    gating = sum(firing.gating for firing in firings)
+    return ask.Restate(FiringState.STALE, FiringState.FIRING, len(firings), examples(firings), gating)
 
 
 def why_over(ended: int, anew: int) -> str:
