@@ -34,14 +34,15 @@ _OPENS = frozenset({Where.OPEN, Where.TRIAGE, Where.UMBRELLA})
 @dataclass
 class Tally:
     """What a batch does to one incident: alerts that began with the reason for their severity, that ended with the state they
-    were in, how many of these only because they began anew, stale ones that are heard of again, the flapping one, by which rule
-    and why the first one joined, and when the first of all that was heard."""
+    were in, how many of these only because they began anew, stale ones that are heard of again, the flapping one, why it is not
+    for triage any more, by which rule and why the first one joined, and when the first of all that was heard."""
 
     began: list[tuple[Firing, Found]] = field(default_factory=list)
     ended: list[tuple[Firing, FiringState]] = field(default_factory=list)
     anew: int = 0
     revived: list[Firing] = field(default_factory=list)
     flapping: Firing | None = None
+    wakes: str | None = None
     joined_by: tuple[str, str] = ("", "")
     caused_at: datetime | None = None
 
@@ -137,11 +138,11 @@ class Batch:
             self._turn(firing.but(severity=found.severity), verdict, found)
 
     def _turn(self, firing: Firing, verdict: Verdict, found: Assessment) -> None:
-        name = self._go(firing, verdict, found)
+        name = self._go(firing, verdict, found, self._now)
         assert name is not None
         event = "opened" if verdict.where in _OPENS else "joined"
         self._ledger.link(firing, name, event, verdict.reason)
-        self._linked(firing, name, verdict, found)
+        self._linked(firing, name, verdict, found, self._now)
 
     def _raise(self, name: str, found: Found) -> None:
         incident = self._world.incidents.get(name)
@@ -183,12 +184,13 @@ class Batch:
         verdict = self._judge.judge(firing, found) if news is News.BEGAN else _unseen(firing)
         decided = self._decide(firing, verdict, found)
         if decided.incident is not None:
-            self._linked(decided, decided.incident, verdict, found)
+            self._linked(decided, decided.incident, verdict, found, firing.received_at)
 
-    def _linked(self, firing: Firing, name: str, verdict: Verdict, found: Assessment) -> None:
-        tally = self._tally(name, firing.received_at)
+    def _linked(self, firing: Firing, name: str, verdict: Verdict, found: Assessment, heard: datetime) -> None:
+        tally = self._tally(name, heard)
         if verdict.where not in _OPENS:
             tally.join(firing, found.found, verdict.rule, verdict.reason)
+            tally.wakes = tally.wakes or self._judge.wakes(self._world.incidents[name], firing, found)
             if self._policy.depends and (service := service_of(firing.labels)):
                 self._world.widen(name, one_line(service, MAX_SERVICE))
         if self._judge.is_flapping(firing):
@@ -207,7 +209,7 @@ class Batch:
     def _decide(self, firing: Firing, verdict: Verdict, found: Assessment) -> Firing:
         """Give the firing its one decision, and do what it says."""
         facts = self._facts(firing, found, verdict)
-        incident = self._go(firing, verdict, found)
+        incident = self._go(firing, verdict, found, firing.received_at)
         held = self._world.incidents.get(incident or "")
         decision = Decision(
             seq=self._world.next_decision,
@@ -251,14 +253,14 @@ class Batch:
             facts["slos"] = {state.name: state.level for state in states if state is not None}
         return facts
 
-    def _go(self, firing: Firing, verdict: Verdict, found: Assessment) -> str | None:
+    def _go(self, firing: Firing, verdict: Verdict, found: Assessment, heard: datetime) -> str | None:
         """Carry out where the firing goes, as far as it cannot wait for the rest of the batch."""
         if verdict.where in _OPENS:
-            return self._open(firing, verdict, found)
+            return self._open(firing, verdict, found, heard)
         if verdict.incident is None:
             return None
         if verdict.where is Where.REOPEN:
-            cause = Cause(verdict.rule, verdict.reason, firing.received_at)
+            cause = Cause(verdict.rule, verdict.reason, heard)
             self._ledger.carry_out(verdict.incident, ask.Move(Step.REOPEN), cause)
             self._ledger.note_opened(firing.key, self._world.incidents[verdict.incident].correlation_key)
         if verdict.rule == "rate-guard":
@@ -267,7 +269,7 @@ class Batch:
             self._ledger.note_opened(firing.key)
         return verdict.incident
 
-    def _open(self, firing: Firing, verdict: Verdict, found: Assessment) -> str:
+    def _open(self, firing: Firing, verdict: Verdict, found: Assessment, heard: datetime) -> str:
         assert verdict.severity is not None
         name = incident_id(self._world.next_incident)
         self._world.next_incident += 1
@@ -283,7 +285,7 @@ class Batch:
             state=IncidentState.TRIAGE if verdict.action is Action.TRIAGE else IncidentState.ACTIVE,
             first=attach([(firing, found.found)], self._policy.floor),
         )
-        self._ledger.carry_out(name, command, Cause(verdict.rule, verdict.reason, firing.received_at))
+        self._ledger.carry_out(name, command, Cause(verdict.rule, verdict.reason, heard))
         self._ledger.note_opened(firing.key)
         self._ledger.count_opening()
         self._ledger.hold(firing.key, name)
@@ -319,6 +321,8 @@ class Batch:
             rule, reason = tally.joined_by
             cause = Cause(rule, one_line(reason, MAX_TEXT), heard)
             self._ledger.carry_out(name, attach(tally.began, self._policy.floor), cause)
+        if tally.wakes is not None:
+            self._ledger.promote(name, Cause("triage-promotion", one_line(tally.wakes, MAX_TEXT), heard))
         if tally.revived:
             self._ledger.carry_out(name, revive(tally.revived), Cause("heard-again", "Alertmanager sends them again.", heard))
         if tally.flapping is not None:

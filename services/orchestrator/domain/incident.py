@@ -55,12 +55,14 @@ class Because:
 
 @dataclass(frozen=True)
 class Periods:
-    """How long it must be quiet before mitigation is proposed (`active`) or a triage incident dismissed (`triage`), and how
-    long alerts must fire for a triage incident to be promoted by that alone (`promote`; None: never)."""
+    """How long it must be quiet before mitigation is proposed (`active`) or a triage incident dismissed (`triage`), at least
+    `flapping` where alerts came and went; and how long alerts must fire for a triage incident to be promoted by that alone
+    (`promote`; None: never)."""
 
     active: timedelta
     triage: timedelta = timedelta(minutes=30)
     promote: timedelta | None = None
+    flapping: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def _restate(incident: Incident, command: ask.Restate, _: Context) -> Outcome:
 
 
 def _note_flapping(incident: Incident, command: ask.NoteFlapping, context: Context) -> Outcome:
-    """Once per spell: while it is known to flap, only how long it holds is kept up."""
+    """Once within its time; a spell that outlasts it is told again."""
     if not incident.state.open or (incident.flapping_until is not None and incident.flapping_until > context.now):
         return []
     return [Because(Flapping(alert=command.alert, times=command.times, until=command.until))]
@@ -227,8 +229,9 @@ def quiet_due(incident: Incident, periods: Periods) -> datetime | None:
         return None
     if incident.opened_by.kind is ActorKind.PERSON and not (incident.alert_severity and incident.alert_severity.critical):
         return None  # what a person declared is not over because a lesser alert is
-    due = incident.quiet_since + period
-    return max(due, incident.flapping_until) if incident.flapping_until else due
+    if incident.flapping_until is None or incident.quiet_since > incident.flapping_until:
+        return incident.quiet_since + period
+    return max(incident.quiet_since + max(period, periods.flapping), incident.flapping_until)
 
 
 def _time_passed(incident: Incident, _: ask.TimePassed, context: Context) -> Outcome:

@@ -162,8 +162,7 @@ class Judge:
 
     def _opening(self, firing: Firing, assessment: Assessment, rule: DecisionRule, what: str) -> Verdict:
         severity, why = self._severity(firing, assessment, rule)
-        promote = self.policy.promotion.severity
-        quiet = rule.action is Action.TRIAGE and (promote is None or promote.outranks(severity))
+        quiet = not self._is_aloud(rule, severity)
         guard = self.policy.guard
         if reached(self.world.group(GUARD_KEY).openings, self.now, guard):
             return self._under_umbrella(assessment, severity, quiet, what)
@@ -171,6 +170,20 @@ class Judge:
         if quiet:
             return Verdict(Where.TRIAGE, Action.TRIAGE, rule.name, reason, severity=severity)
         return Verdict(Where.OPEN, Action.OPEN, rule.name, reason, severity=severity)
+
+    def _is_aloud(self, rule: DecisionRule, severity: Severity | None) -> bool:
+        """Whether what the rule opens is active at once."""
+        promote = self.policy.promotion.severity
+        worse = promote is not None and not promote.outranks(severity)
+        return rule.action is Action.OPEN or (rule.action is Action.TRIAGE and worse)
+
+    def wakes(self, incident: Incident, firing: Firing, assessment: Assessment) -> str | None:
+        """Why a triage incident that takes in the firing is one no longer: alone it would have opened an active one."""
+        if incident.state is not IncidentState.TRIAGE:
+            return None
+        rule = self.policy.rule_for(firing.labels, assessment.severity)
+        aloud = self._is_aloud(rule, assessment.severity)
+        return f"{firing.name} would have opened one that is active, rule {rule.name}" if aloud else None
 
     def _severity(self, firing: Firing, assessment: Assessment, rule: DecisionRule) -> tuple[Severity, str]:
         """What the incident begins with, and how that is said."""

@@ -120,7 +120,12 @@ class Ledger:
         self._record(name, command, cause)
         why = self._promotion(name)
         if why is not None:
-            self._record(name, ask.Move(Step.PROMOTE), replace(cause, kind=ActorKind.RULE, rule="triage-promotion", reason=why))
+            self.promote(name, replace(cause, kind=ActorKind.RULE, rule="triage-promotion", reason=why))
+
+    def promote(self, name: str, cause: Cause) -> None:
+        """Make a triage incident an active one; another stays as it is."""
+        if self._world.incidents[name].state is IncidentState.TRIAGE:
+            self._record(name, ask.Move(Step.PROMOTE), cause)
 
     def _record(self, name: str, command: ask.Command, cause: Cause) -> None:
         before = self._world.incidents.get(name)
