@@ -11,7 +11,14 @@ MUTED = "silenced by ann until 2026-11-24 12:00 UTC: db upgrade (silence 1b2c…
 
 
 def an_alert(state: str = "firing", muted_by: str | None = None) -> dict[str, Any]:
-    decision = {"action": "open", "incident": "INC-1", "reason": "S1 opens one.", "rule": "open-s1-s2", "policy": "p", "facts": {}}
+    decision = {
+        "action": "open",
+        "incident": "INC-1",
+        "reason": "S1 opens one.",
+        "rule": "open-s1-s2",
+        "policy": "p",
+        "facts": {},
+    }
     return {
         "fingerprint": "650d28c840d4924e", "name": "ErrorRateHigh", "severity": "S1", "state": state, "muted_by": muted_by,
         "labels": {"alertname": "ErrorRateHigh"}, "starts_at": "2026-11-24T10:00:00Z", "ends_at": None, "decision": decision,
