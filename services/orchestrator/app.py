@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import topics
 from services.config import ConfigFile
@@ -65,14 +66,18 @@ def build(
     def of_file() -> Sequence[Maintenance]:
         return policy().maintenance
 
-    windows = Windows(of_file, clock)
+    windows = Windows(clock)
+
+    async def expected(connection: AsyncConnection) -> Sequence[Maintenance]:
+        return (*of_file(), *await windows.planned(connection))
+
     planner = Planner(database, journal, of_file, clock, counted)
 
     async def level_changed(states: Sequence[SloState]) -> None:
         await levels.changed(states)
 
     evidence = Evidence(WatchInForce(config), clock, counted, level_changed)
-    decider = Decider(journal, Surroundings(policy, windows.current, evidence.states), clock)
+    decider = Decider(journal, Surroundings(policy, windows.planned, evidence.states), clock)
     intake = Intake(decider, journal, clock, counted)
     levels = Levels(database, journal, decider, policy, clock)
     due = Timers(database, journal, decider, policy, clock)
@@ -113,7 +118,7 @@ def build(
         },
         routers=(
             reads.routes(Views(database), grants),
-            triage.routes(Triage(database, evidence, clock, windows.current), grants),
+            triage.routes(Triage(database, evidence, clock, expected), grants),
             overrides.routes(commands, grants),
             maintenance.routes(planner, grants, clock),
             regrouping.routes(Regrouping(commands, journal, policy), grants),

@@ -23,10 +23,11 @@ from services.runtime.clock import Clock
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What decisions look at besides alerts and incidents: the policy in force, maintenance windows, service levels."""
+    """What decisions look at besides alerts and incidents: the policy in force, maintenance that people planned,
+    service levels."""
 
     policy: Callable[[], Policy]
-    maintenance: Callable[[AsyncConnection], Awaitable[Sequence[Maintenance]]]
+    planned: Callable[[AsyncConnection], Awaitable[Sequence[Maintenance]]]
     slos: Callable[[], Mapping[str, SloState]]
 
 
@@ -74,7 +75,7 @@ class Decider:
             groups=groups,
             due=due,
             closed=await self._closed(connection, policy, now),
-            maintenance=await self._around.maintenance(connection),
+            maintenance=(*policy.maintenance, *await self._around.planned(connection)),
             slos=self._around.slos(),
         )
         if _may_depend(policy, alerts, due):
