@@ -76,7 +76,7 @@ def _facts(incident: dict[str, Any]) -> None:
     roles = [f"{role} {holder['person']} ({holder['state']})" for role, holder in incident["roles"].items() if holder]
     facts([
         ("incident", f"{incident['id']}  {one_line(incident['title'])}"),
-        ("state", incident["state"]),
+        ("state", f"merged into {incident['merged_into']}" if incident["merged_into"] else incident["state"]),
         ("severity", f"{incident['severity']}{pinned}, worst so far {incident['highest_severity']}"),
         ("public", incident["public_state"]),
         ("services", ", ".join(incident["services"])),

@@ -8,13 +8,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import topics
 from services.config import ConfigFile
-from services.orchestrator.api import maintenance, overrides, reads, regrouping, triage
+from services.orchestrator.api import explaining, maintenance, overrides, reads, regrouping, triage
 from services.orchestrator.domain.evidence import SloState
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.handlers.alerts import Intake
+from services.orchestrator.handlers.archive import PolicyArchive
 from services.orchestrator.handlers.commands import Commands
 from services.orchestrator.handlers.decider import Decider, Surroundings
 from services.orchestrator.handlers.evidence import Evidence
+from services.orchestrator.handlers.explaining import Explanations
 from services.orchestrator.handlers.gauges import Gauges
 from services.orchestrator.handlers.journal import QUIET, RECHECK, Journal
 from services.orchestrator.handlers.levels import Levels
@@ -77,7 +79,8 @@ def build(
         await levels.changed(states)
 
     evidence = Evidence(WatchInForce(config), clock, counted, level_changed)
-    decider = Decider(journal, Surroundings(policy, windows.planned, evidence.states), clock)
+    archive = PolicyArchive(config.policy_document)
+    decider = Decider(journal, Surroundings(policy, windows.planned, evidence.states), clock, archive)
     intake = Intake(decider, journal, clock, counted)
     levels = Levels(database, journal, decider, policy, clock)
     due = Timers(database, journal, decider, policy, clock)
@@ -118,6 +121,7 @@ def build(
         },
         routers=(
             reads.routes(Views(database), grants),
+            explaining.routes(Explanations(database), grants),
             triage.routes(Triage(database, evidence, clock, expected), grants),
             overrides.routes(commands, grants),
             maintenance.routes(planner, grants, clock),

@@ -16,6 +16,7 @@ from services.orchestrator.domain.ledger import Outcome
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.world import GUARD_KEY, UMBRELLA_KEY, World, pin_key
+from services.orchestrator.handlers.archive import PolicyArchive
 from services.orchestrator.handlers.journal import Journal
 from services.orchestrator.store import firings, incidents, keys, turns
 from services.runtime.clock import Clock
@@ -34,14 +35,17 @@ class Surroundings:
 class Decider:
     """Decides in the caller's serial transaction."""
 
-    def __init__(self, journal: Journal, around: Surroundings, clock: Clock) -> None:
-        self._journal, self._around, self._clock = journal, around, clock
+    def __init__(self, journal: Journal, around: Surroundings, clock: Clock, archive: PolicyArchive | None = None) -> None:
+        """Without an archive nobody will ever ask for the policy of then."""
+        self._journal, self._around, self._clock, self._archive = journal, around, clock, archive
 
     async def decide(
         self, connection: AsyncConnection, alerts: Sequence[AlertReceived] = (), incidents: Collection[str] = ()
     ) -> Outcome:
         """Decide the alerts and whatever is due by now; of incidents, those that the alerts concern and the ones named."""
         policy, now = self._around.policy(), self._clock.now()
+        if self._archive is not None:
+            await self._archive.keep(connection, policy.version, now)
         world = await self._world(connection, policy, now, alerts, incidents)
         known, first = set(world.latest), world.next_decision
         batch = Batch(policy, world, now)
