@@ -34,6 +34,12 @@ class Played(World):
     _incident_moments: list[tuple[datetime, str]] = field(default_factory=list)
     _firing_moments: list[tuple[datetime, str]] = field(default_factory=list)
     _waiting: dict[str, dict[str, None]] = field(default_factory=dict)
+    _proposed: list[str] = field(default_factory=list)
+
+    def name_like(self, incident: str) -> str:
+        """The name of what a person began, who called it this."""
+        del incident
+        return self.new_name(self.next_decision)
 
     def put(self, incident: Incident) -> None:
         before = self.incidents.get(incident.id)
@@ -44,6 +50,13 @@ class Played(World):
             heappush(self._incident_moments, (due, incident.id))
         if incident.resolved_at is not None and (before is None or before.resolved_at != incident.resolved_at):
             self.closed = [incident, *self.closed][:CLOSED]
+        if incident.proposal is not None and (before is None or before.proposal is None):
+            self._proposed.append(incident.id)
+
+    def take_proposed(self) -> list[str]:
+        """The incidents for which mitigation has been proposed since this was last asked."""
+        taken, self._proposed = self._proposed, []
+        return taken
 
     def keep(self, firing: Firing) -> None:
         super().keep(firing)
