@@ -10,15 +10,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schemas import topics
 from schemas.vocabulary import Severity
 from services.config import ConfigFile
-from services.orchestrator.api import overrides, reads
+from services.orchestrator.api import overrides, reads, shadow
+from services.orchestrator.candidatefile import CandidateFile
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.handlers.alerts import Intake
 from services.orchestrator.handlers.commands import Commands
 from services.orchestrator.handlers.decider import Decider, Surroundings
 from services.orchestrator.handlers.journal import QUIET, RECHECK, Journal
+from services.orchestrator.handlers.shadow import Follower
+from services.orchestrator.handlers.shadow_report import ShadowReports
 from services.orchestrator.handlers.timers import Timers
 from services.orchestrator.handlers.views import Views
-from services.orchestrator.metrics import OrchestratorMetrics
+from services.orchestrator.metrics import OrchestratorMetrics, ShadowMetrics
 from services.orchestrator.policyfile import PolicyInForce
 from services.orchestrator.store import incidents, tables
 from services.runtime.auth import Grants
@@ -68,6 +71,10 @@ def build(
     timers = Worker(queue=QUIET, do=due.incident_is_due, **common)
     rechecks = Worker(queue=RECHECK, do=due.firings_are_due, **common)
     journal.timers = (timers, rechecks)
+    shadowed = ShadowMetrics(registry)
+    candidate = CandidateFile(config, shadowed)
+    follower = Follower(database, candidate, clock, shadowed)
+    journal.followers = (follower.wake,)
     consumer = Consumer(
         service=NAME, bus=bus, database=database, offsets=Offsets(tables.offsets), topics=READS,
         handler=intake.handle, serial=True, clock=clock, metrics=metrics,
@@ -75,6 +82,11 @@ def build(
 
     async def start() -> None:
         await migrate(database, "services.orchestrator.store.migrations")
+
+    async def stop() -> None:
+        with suppress(Unavailable):  # then its lease runs out
+            await follower.stop()
+        await database.stop()
 
     async def look() -> None:
         async with database.read() as connection:
@@ -97,8 +109,19 @@ def build(
     return Part(
         name=NAME,
         start=start,
-        stop=database.stop,
-        loops={"consumer": consumer.run, "outbox": outbox.run, "timers": timers.run, "rechecks": rechecks.run, "gauges": gauges},
-        routers=(reads.routes(Views(database), grants), overrides.routes(commands, grants)),
+        stop=stop,
+        loops={
+            "consumer": consumer.run,
+            "outbox": outbox.run,
+            "timers": timers.run,
+            "rechecks": rechecks.run,
+            "shadow": follower.run,
+            "gauges": gauges,
+        },
+        routers=(
+            reads.routes(Views(database), grants),
+            shadow.routes(ShadowReports(database, candidate, policy, clock), grants, clock),
+            overrides.routes(commands, grants),
+        ),
         readiness=readiness,
     )
