@@ -25,6 +25,7 @@ bench: install
 
 schemas: install
 	$(BIN)/tocsin schemas export schemas/jsonschema
+	$(BIN)/tocsin schemas editor deploy/examples/tocsin.schema.json
 
 install: .venv/installed
 

@@ -78,9 +78,10 @@ class Record(Contract):
 class Incident(Contract):
     """An incident at one version. Times are UTC; what is not known is None, never guessed.
 
-    `alert_severity` is the worst severity among all alerts ever linked: the floor that rules hold to. `quiet_since` is when
-    the last alert ended that holds the incident open (the S1/S2 ones; all of them when there never was one), None while one
-    fires. `flapping_until`: alerts come and go so often that being quiet means nothing before that moment.
+    `alert_severity` is the worst severity among all alerts that were ever linked and not split out: the floor that rules hold
+    to. `quiet_since` is when the last alert ended that holds the incident open (the S1/S2 ones; all of them when there never
+    was one), None while one fires. `flapping_until`: alerts come and go so often that being quiet means nothing before that
+    moment.
     """
 
     id: str
@@ -126,11 +127,14 @@ class AlertExample(Contract):
 
 
 class AlertsAttached(Contract):
-    """Firings were linked: how many, how many of them gate, and at most 20 examples."""
+    """Firings were linked: how many, how many of them gate, and at most 20 examples. Of the `count`, so many are `muted` or
+    `stale` already; the rest are firing."""
 
     TYPE: ClassVar[str] = "tocsin.incident.alerts_attached.v1"
     count: int
     gating: int
+    muted: int = 0
+    stale: int = 0
     severity: Severity | None = None
     services: tuple[str, ...] = ()
     links: dict[str, str] = Field(default_factory=dict)
@@ -284,11 +288,13 @@ class Absorbed(Contract):
 
 
 class SplitOut(Contract):
-    """Some alerts of the incident were another trouble; they belong to the incident `into` now."""
+    """Some alerts of the incident were another trouble; they belong to the incident `into` now. `severity` is the worst
+    among all alerts that stay, over or not."""
 
     TYPE: ClassVar[str] = "tocsin.incident.split_out.v1"
     into: str
     alerts: AlertCounts
+    severity: Severity | None = None
     examples: tuple[AlertExample, ...] = Field(default=(), max_length=MAX_EXAMPLES)
 
 

@@ -119,6 +119,8 @@ class _Reload:
         self._good.set(good)
         self._when.set(self._clock.now().timestamp())
         self._hash.set(int(self._config.hash.removeprefix("sha256:")[:12], 16))
+        for caution in self._config.warnings:
+            log.warning("config_doubtful", caution=str(caution))
 
 
 @contextmanager

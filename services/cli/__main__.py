@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from services.cli import acts, deadletters, deliveries, incident, schemas, tokens
+from services.cli import acts, deadletters, deliveries, incident, maintenance, schemas, tokens
 from services.cli.checkconfig import check_config
 from services.cli.demo.command import demo
 from services.cli.doctor.command import doctor
@@ -12,6 +12,7 @@ from services.cli.explain import explain
 from services.cli.fire import fire
 from services.cli.serve import serve
 from services.cli.snippet import alertmanager_snippet
+from services.cli.triage import triage
 
 
 def build() -> typer.Typer:
@@ -27,8 +28,10 @@ def build() -> typer.Typer:
     app.command()(demo)
     app.command()(serve)
     app.command()(fire)
+    app.command()(triage)
     app.add_typer(_incident(), name="incident")
     app.command()(explain)
+    app.add_typer(maintenance.app, name="maintenance")
     app.add_typer(deliveries.app, name="deliveries")
     app.command("check-config")(check_config)
     app.command("alertmanager-snippet")(alertmanager_snippet)

@@ -2,6 +2,8 @@
 
 # ruff: noqa: PLC0415  imported when it is used
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +13,7 @@ from services.cli.options import Form, Output
 from services.cli.show import answer, one_line, plain
 
 if TYPE_CHECKING:
-    from services.config import Config
+    from services.config import Config, ConfigFile
     from services.runtime.errors import Fault
 
 
@@ -19,7 +21,11 @@ def check_config(
     file: Annotated[Path, typer.Argument(envvar="TOCSIN_CONFIG_FILE", help="The file to check.")] = Path("tocsin.yaml"),
     output: Output = Form.TABLE,
 ) -> None:
-    """Check a configuration. Prints `file:line:column: message` for each fault, and ends with status 1 if there is one."""
+    """Check a configuration with all that it includes.
+
+    Prints `file:line:column: message` for each fault, and ends with status 1 if there is one. What is probably not meant is
+    a warning: `file:line:column: warning: message`.
+    """
     from services.config import ConfigFile
     from services.runtime.errors import ConfigError
 
@@ -27,26 +33,66 @@ def check_config(
         found = ConfigFile.open(file)
     except ConfigError as error:
         faults = error.faults
-        answer(output, {"ok": False, "faults": [vars(fault) for fault in faults]}, lambda: _print(faults))
+        answer(output, {"ok": False, "faults": _places(faults), "warnings": []}, lambda: _print(faults))
         raise typer.Exit(1) from None
-    lines = summary(found.config)
-    answer(output, {"ok": True, "hash": found.hash, "summary": lines}, lambda: print(f"OK {found.hash}", *lines, sep="\n  "))
+    answer(output, _as_data(found), lambda: _tell(found))
 
 
-def _print(faults: "list[Fault]") -> None:
+def _as_data(found: "ConfigFile") -> dict[str, object]:
+    files = [str(path) for path in found.files]
+    told = {"summary": summary(found.config), "warnings": _places(found.warnings)}
+    return {"ok": True, "hash": found.hash, "files": files} | told
+
+
+def _places(faults: "Sequence[Fault]") -> list[dict[str, object]]:
+    return [vars(fault) for fault in faults]
+
+
+def _tell(found: "ConfigFile") -> None:
+    _print(found.warnings)
+    more = f" ({len(found.files)} files)" if len(found.files) > 1 else ""
+    print(f"OK {found.hash}{more}", *summary(found.config), sep="\n  ")
+
+
+def _print(faults: "Sequence[Fault]") -> None:
     for fault in faults:
         print(plain(fault))
 
 
 def summary(config: "Config") -> list[str]:
     """What the configuration says, in a few lines."""
-    timers = config.timers
-    slack = one_line(config.slack.channel) if config.slack else "not configured, messages go to the board only"
+    return [*_deciding(config), *_surroundings(config)]
+
+
+def _deciding(config: "Config") -> Iterator[str]:
+    from services.runtime.durations import format_duration
+
+    severity, timers, guard = config.severity, config.timers, config.guard
+    raising = f"; {_count(severity.rules, 'rule')} may raise an incident" if severity.rules else ""
+    yield f"severity from the label {one_line(severity.label)!r}, {len(severity.map)} words beside s1 … s4{raising}"
+    other = f"; {_count(config.correlation.rules, 'rule')} for others" if config.correlation.rules else ""
+    yield f"alerts belong together by {', '.join(map(one_line, config.correlation.by))}{other}"
+    actions = Counter(rule.action.value for rule in config.rules)
+    told = ", ".join(f"{number} {action}" for action, number in actions.items()) or "none, S1 and S2 open incidents"
+    yield f"rules: {told}"
+    quiet, refire = format_duration(timers.quiet_period), format_duration(timers.refire_window)
+    yield f"mitigation proposed after {quiet}, reopened within {refire}, stale after {format_duration(timers.stale_after)}"
+    yield f"guard: at most {guard.openings} incidents open within {format_duration(guard.within)}"
+    yield f"dependencies: {', '.join(map(one_line, config.dependencies)) or 'none'}"
+    yield f"maintenance: {', '.join(one_line(each.name) for each in config.maintenance) or 'none'}"
+    yield f"SLOs: {', '.join(one_line(slo.name) for slo in config.slos) or 'none'}"
+
+
+def _surroundings(config: "Config") -> Iterator[str]:
+    peers = config.alertmanager.urls if config.alertmanager else []
+    yield f"Alertmanager: {', '.join(map(one_line, peers)) or 'not asked, only heard'}"
+    yield f"Prometheus: {one_line(config.prometheus.url) if config.prometheus else 'not asked'}"
+    if config.shadow:
+        yield f"shadow: {one_line(config.shadow.file)} is tried beside it, without effect"
+    yield f"Slack: {one_line(config.slack.channel) if config.slack else 'not configured, messages go to the board only'}"
     senders = sum("alerts" in token.scopes or "admin" in token.scopes for token in config.access.tokens)
-    return [
-        f"severity from the label {one_line(config.severity.label)!r}, {len(config.severity.map)} words beside s1 … s4",
-        f"alerts belong together by {', '.join(map(one_line, config.correlation.by))}",
-        f"mitigation proposed after {timers.quiet_period}, reopened within {timers.refire_window} (h:mm:ss)",
-        f"Slack: {slack}",
-        f"{len(config.access.tokens)} tokens, {senders} of them may send alerts; {len(config.people)} people",
-    ]
+    yield f"{len(config.access.tokens)} tokens, {senders} of them may send alerts; {len(config.people)} people"
+
+
+def _count(things: "Sequence[object]", word: str) -> str:
+    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"

@@ -37,10 +37,11 @@ def list_(
     wanted = {"open": not everything and not state, "state": state, "severity": severity and severity.upper()}
     with connect(url) as server:
         found = server.items("/api/v1/incidents", limit, **wanted)
-    answer(output, found, lambda: _table(found))
+    answer(output, found, lambda: incidents_table(found))
 
 
-def _table(incidents: list[dict[str, Any]]) -> None:
+def incidents_table(incidents: list[dict[str, Any]]) -> None:
+    """Print incidents."""
     from services.runtime.clock import Clock
 
     now = Clock().now()

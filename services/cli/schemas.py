@@ -1,4 +1,4 @@
-"""`tocsin schemas`: the contract as JSON Schema."""
+"""`tocsin schemas`: the messages and the configuration as JSON Schema."""
 
 # ruff: noqa: PLC0415  imported when it is used
 
@@ -9,12 +9,12 @@ import typer
 
 from services.cli.show import fail
 
-app = typer.Typer(no_args_is_help=True, help="The contract of the messages, as JSON Schema.")
+app = typer.Typer(no_args_is_help=True, help="The messages and the configuration, as JSON Schema.")
 
 
 @app.callback()
 def group() -> None:
-    """The contract of the messages, as JSON Schema."""
+    """The messages and the configuration, as JSON Schema."""
 
 
 @app.command()
@@ -33,3 +33,23 @@ def export(
     except OSError as error:
         fail(f"{folder}: {error.strerror}")
     print(f"{len(changed)} of the files changed: {', '.join(changed)}" if changed else "Nothing changed.")
+
+
+@app.command()
+def editor(
+    file: Annotated[Path | None, typer.Argument(help="Where to write; standard output without it.")] = None,
+) -> None:
+    """Write the schema of tocsin.yaml, so that an editor completes it and marks mistakes.
+
+    Editors find it by a first line like `# yaml-language-server: $schema=tocsin.schema.json`.
+    """
+    from services.config.editor import editor_schema
+
+    if file is None:
+        print(editor_schema(), end="")
+        return
+    try:
+        file.write_text(editor_schema(), "utf-8")
+    except OSError as error:
+        fail(f"{file}: {error.strerror}")
+    print(f"Wrote {file}.")

@@ -3,25 +3,20 @@
 from typing import Annotated
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
-from pydantic.config import JsonValue
 
 from schemas.vocabulary import Severity
-from services.config.values import Match, Name, Number, Url
+from services.config.matching import Match, Matched
+from services.config.values import Name, Number, Url, either
 from services.runtime.durations import Duration, between, parse_duration
 from services.runtime.yamlfile import Section
 
 Query = Annotated[str, Field(min_length=1, max_length=10_000)]
 
-_ONE: list[JsonValue] = [
-    {"required": [one], "properties": {one: {"type": "number"}, other: {"type": "null"}}}
-    for one, other in (("above", "below"), ("below", "above"))
-]
-
 
 class Threshold(Section):
     """A line, and the side of it that is bad: either `above` or `below`."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": _ONE})
+    model_config = ConfigDict(json_schema_extra={"oneOf": either("above", "below", "number")})
 
     above: Number | None = None
     """Bad is what lies above this."""
@@ -53,11 +48,9 @@ class SloSeverity(Section):
         return outage
 
 
-class Slo(Section):
+class Slo(Matched):
     """A service-level objective: a query that gives one number, and the lines it must not cross for long."""
 
-    name: Name
-    """How messages call it."""
     match: Match = Field(min_length=1)
     """Which alerts it is evidence for: those of the same service, usually."""
     query: Query
@@ -96,7 +89,7 @@ class Saturation(Threshold):
     """A resource that is used up when the number of the query lies beyond the line."""
 
     name: Name
-    """How messages call it."""
+    """How messages call it; each name once."""
     query: Query
     """PromQL that gives one number, like a share of what there is."""
     dashboard: Url | None = None

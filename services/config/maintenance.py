@@ -1,13 +1,16 @@
 """Planned work: alerts that are expected, and when."""
 
-from datetime import date, datetime
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from services.config.values import Match, Name, Text
-from services.runtime.durations import Duration
-from services.runtime.yamlfile import Section
+from services.config.matching import Match, Matched
+from services.config.values import Name, Text, either
+from services.runtime.durations import Duration, parse_duration
+from services.windows import Window, WindowError
 
 
 def _wall(value: object) -> object:
@@ -15,28 +18,25 @@ def _wall(value: object) -> object:
     return value.isoformat() if isinstance(value, datetime | date) else value
 
 
-_WALL = {
-    "type": "string",
-    "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?$",
-    "examples": ["2026-12-01T22:00"],
-}
+_WALL = {"type": "string", "pattern": r"^\s*[0-9]{4}-?[0-9]{2}-?[0-9]{2}", "examples": ["2026-12-01T22:00"]}
+
 WallClock = Annotated[str, BeforeValidator(_wall), WithJsonSchema(_WALL)]
 
 
-class Maintenance(Section):
+class Maintenance(Matched):
     """A window, once or recurring. What fires in it is recorded and opens nothing, unless it outlives the window.
 
     Either `duration` or `ends` is given.
     """
 
-    name: Name
-    """How decisions and lists call it."""
+    model_config = ConfigDict(json_schema_extra={"oneOf": either("duration", "ends", "string")})
+
     match: Match = Field(min_length=1)
     """Which alerts are expected."""
     starts: WallClock
     """When the first one begins, by the clock on the wall in `zone`."""
     duration: Duration | None = None
-    """How long each lasts."""
+    """How long each lasts; at most 31d."""
     ends: WallClock | None = None
     """When the first one ends, by the same clock."""
     zone: Name = "UTC"
@@ -45,3 +45,37 @@ class Maintenance(Section):
     """How it recurs, as in calendars (RFC 5545), like `FREQ=WEEKLY;BYDAY=TU`; once without it."""
     reason: Text = ""
     """Why, in words."""
+
+    @cached_property
+    def window(self) -> Window:
+        """Raises `WindowError` when the parts do not make one, which a file that was read cannot say."""
+        return Window.parse(starts=self.starts, duration=self.duration, ends=self.ends, zone=self.zone, rrule=self.rrule)
+
+
+def window_faults(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is wrong with the window of an entry: under which key, and what was expected.
+
+    Each part is tried with those that are good, so that no fault hides another.
+    """
+    good: dict[str, Any] = {"starts": "2026-01-01T00:00", "duration": timedelta(hours=1)}
+    for part in _parts(entry):
+        try:
+            Window.parse(**good | part)
+        except WindowError as error:
+            yield error.field, str(error)
+        else:
+            good |= part
+
+
+def _parts(entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What the file says of the window, part by part; what is of the wrong kind is left out."""
+    for key in ("zone", "starts", "rrule"):
+        if isinstance(value := _wall(entry.get(key)), str):
+            yield {key: value}
+    ends = _wall(entry.get("ends"))
+    try:
+        duration = None if entry.get("duration") is None else parse_duration(entry["duration"])
+    except ValueError:
+        return
+    if ends is None or isinstance(ends, str):
+        yield {"duration": duration, "ends": ends}

@@ -1,11 +1,12 @@
 """The whole file as a model: which sections there are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import Field
 
 from services.config.access import AccessSection, Person
+from services.config.checks import Disagreement, disagreements
 from services.config.evidence import Saturation, Slo
 from services.config.maintenance import Maintenance
 from services.config.outside import AlertmanagerSection, PrometheusSection, SlackSection
@@ -70,25 +71,6 @@ class Config(Section):
     people: list[Person] = Field(default_factory=list)
     """Who can be named. Events carry the id only."""
 
-    @model_validator(mode="after")
-    def _names_agree(self) -> "Config":
-        wrong = list(self._disagreements())
-        if wrong:
-            raise ValidationError.from_exception_data("Config", wrong)
-        return self
-
-    def _disagreements(self) -> Iterator[InitErrorDetails]:
-        """Each with its place in the file."""
-        people, tokens = [person.id for person in self.people], [token.name for token in self.access.tokens]
-        for kind, names, place, key in (("person", people, ("people",), "id"), ("token", tokens, ("access", "tokens"), "name")):
-            for index, name in enumerate(names):
-                if name in names[:index]:
-                    yield _wrong((*place, index, key), f"two entries for the {kind} {name!r}; expected each once")
-        for index, token in enumerate(self.access.tokens):
-            if token.person is not None and token.person not in people:
-                yield _wrong(("access", "tokens", index, "person"), f"there is no {token.person!r} under people")
-
-
-def _wrong(place: tuple[str | int, ...], message: str) -> InitErrorDetails:
-    kind = PydanticCustomError("disagreement", "{message}", {"message": message})
-    return InitErrorDetails(type=kind, loc=place, input=None)
+    @classmethod
+    def disagreements(cls, data: Mapping[str, Any], complete: bool) -> Iterator[Disagreement]:
+        return disagreements(data, complete)

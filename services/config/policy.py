@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from schemas.vocabulary import Action, Severity
-from services.config.values import Delay, Flag, Match, Name, Several, Span
+from services.config.matching import Match, Matched
+from services.config.values import Delay, Flag, Name, Several, Span
 from services.runtime.durations import parse_duration
 from services.runtime.yamlfile import Section
 
@@ -14,7 +15,8 @@ DEFAULT_MAP = {"critical": Severity.S1, "error": Severity.S3, "warning": Severit
 RESERVED = frozenset(
     {
         "over-before-seen", "refire", "attach-same-key", "open-s1-s2", "unknown-severity", "record-s3-s4",
-        "alert-severity-floor", "rate-guard", "dependency", "maintenance",
+        "alert-severity-floor", "rate-guard", "dependency", "maintenance", "combine-s3-s4", "triage-promotion", "alert-resolved",
+        "time-passed",
     }
 )  # fmt: skip
 """What Tocsin's own rules are called in decisions and timelines."""
@@ -26,7 +28,7 @@ def _free(name: str) -> str:
     return name
 
 
-RuleName = Annotated[Name, AfterValidator(_free)]
+RuleName = Annotated[Name, AfterValidator(_free), Field(json_schema_extra={"not": {"enum": [*sorted(RESERVED)]}})]
 
 
 class Breadth(Section):
@@ -40,11 +42,11 @@ class Breadth(Section):
     """How far apart they may have begun; 1s to 30d."""
 
 
-class SeverityRule(Section):
+class SeverityRule(Matched):
     """Raises an incident to `severity` when its alerts match. Without `breadth` and `persists` it holds at once."""
 
     name: RuleName
-    """How decisions and timelines call it."""
+    """How decisions and timelines call it; each name once."""
     match: Match = Field(default_factory=list)
     """Which of the incident's alerts count; all of them without any matcher."""
     severity: Severity
@@ -90,13 +92,11 @@ class SeveritySection(Section):
     """What earlier incidents of the same service do."""
 
 
-class CorrelationRule(Section):
+class CorrelationRule(Matched):
     """Other labels for some alerts."""
 
     name: RuleName
-    """How decisions call it."""
-    match: Match = Field(default_factory=list)
-    """Which alerts it is for; all of them without any matcher."""
+    """How decisions and timelines call it; each name once."""
     by: list[Name] = Field(min_length=1, max_length=10)
     """The labels in which they must agree."""
 
@@ -113,13 +113,11 @@ class CorrelationSection(Section):
     """Other labels for some alerts. The first that matches decides."""
 
 
-class Rule(Section):
+class Rule(Matched):
     """What to do with a firing. The first rule that matches decides; where none does, S1 and S2 open an incident."""
 
     name: RuleName
-    """How decisions and timelines call it."""
-    match: Match = Field(default_factory=list)
-    """Which alerts it is for; all of them without any matcher."""
+    """How decisions and timelines call it; each name once."""
     severity: list[Literal["S1", "S2", "S3", "S4", "unknown"]] | None = Field(default=None, min_length=1)
     """Only alerts of these severities; `unknown` are those whose word is not known."""
     action: Action

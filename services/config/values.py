@@ -3,9 +3,9 @@
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field
+from pydantic.config import JsonValue
 
-from services.config.matching import check_matcher
 from services.runtime.durations import Duration, between
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
@@ -41,21 +41,9 @@ BaseUrl = Annotated[Url, AfterValidator(_base)]
 """The address of a server, to which paths are added."""
 
 
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-_MATCHER = {
-    "type": "string",
-    "pattern": r"=|!~|^\s*\{[\s,]*\}\s*$",
-    "description": "A matcher in Alertmanager's syntax.",
-    "examples": ['service="web"', 'env!="dev"', 'alertname=~"Node.*"', 'team!~"lab|test"'],
-}
-_MATCHERS = {
-    "anyOf": [_MATCHER, {"type": "array", "items": _MATCHER, "maxItems": 50}],
-    "description": "Matchers in Alertmanager's syntax, which must all hold. One alone needs no list.",
-}
-
-Matcher = Annotated[str, Field(min_length=1, max_length=4_000), AfterValidator(check_matcher), WithJsonSchema(_MATCHER)]
-Match = Annotated[list[Matcher], Field(max_length=50), BeforeValidator(_listed), WithJsonSchema(_MATCHERS)]
-"""Matchers that must all hold; the empty list holds for every alert."""
+def either(one: str, other: str, kind: str) -> list[JsonValue]:
+    """For editors: exactly one of the two keys has a value."""
+    return [
+        {"required": [given], "properties": {given: {"type": kind}, left_out: {"type": "null"}}}
+        for given, left_out in ((one, other), (other, one))
+    ]

@@ -2,28 +2,37 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import topics
 from schemas.vocabulary import Severity
 from services.config import ConfigFile
-from services.orchestrator.api import overrides, reads, shadow
+from services.orchestrator.api import maintenance, overrides, reads, regrouping, shadow, triage
 from services.orchestrator.candidatefile import CandidateFile
+from services.orchestrator.domain.evidence import SloState
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.handlers.alerts import Intake
 from services.orchestrator.handlers.commands import Commands
 from services.orchestrator.handlers.decider import Decider, Surroundings
+from services.orchestrator.handlers.evidence import Evidence
 from services.orchestrator.handlers.journal import QUIET, RECHECK, Journal
+from services.orchestrator.handlers.levels import Levels
+from services.orchestrator.handlers.maintenance import Planner
+from services.orchestrator.handlers.reconcile import RECONCILE, Reconciler
+from services.orchestrator.handlers.regrouping import Regrouping
 from services.orchestrator.handlers.shadow import Follower
 from services.orchestrator.handlers.shadow_report import ShadowReports
 from services.orchestrator.handlers.timers import Timers
+from services.orchestrator.handlers.triage import Triage
 from services.orchestrator.handlers.views import Views
-from services.orchestrator.metrics import OrchestratorMetrics, ShadowMetrics
+from services.orchestrator.handlers.windows import Windows
+from services.orchestrator.metrics import OPEN_STATES, OrchestratorMetrics, ShadowMetrics
 from services.orchestrator.policyfile import PolicyInForce
-from services.orchestrator.store import incidents, tables
+from services.orchestrator.store import incidents, open_firings, tables
+from services.orchestrator.watchfile import WatchInForce, rounds_of
 from services.runtime.auth import Grants
 from services.runtime.bus.consume import Consumer
 from services.runtime.bus.port import Bus
@@ -43,10 +52,6 @@ READS = (topics.ALERTS, topics.DELIVERIES)
 GAUGE_INTERVAL = 5.0
 
 
-async def _no_windows(_: AsyncConnection) -> Sequence[Maintenance]:
-    return ()
-
-
 def build(
     *,
     bus: Bus,
@@ -58,22 +63,36 @@ def build(
     registry: CollectorRegistry,
 ) -> Part:
     """The orchestrator as a part of a process."""
-    metrics.declare(NAME, READS, (QUIET, RECHECK))
+    metrics.declare(NAME, READS, (QUIET, RECHECK, RECONCILE))
     counted = OrchestratorMetrics(registry)
     outbox = Outbox(NAME, tables.outbox, database, bus, metrics)
     journal = Journal(outbox, Work(tables.work))
     policy = PolicyInForce(config)
     commands = Commands(database, journal, policy, clock, counted)
-    decider = Decider(journal, Surroundings(policy, _no_windows, dict), clock)
+
+    def of_file() -> Sequence[Maintenance]:
+        return policy().maintenance
+
+    windows = Windows(of_file, clock)
+    planner = Planner(database, journal, of_file, clock, counted)
+
+    async def level_changed(states: Sequence[SloState]) -> None:
+        await levels.changed(states)
+
+    evidence = Evidence(WatchInForce(config), clock, counted, level_changed)
+    decider = Decider(journal, Surroundings(policy, windows.current, evidence.states), clock)
     intake = Intake(decider, journal, clock, counted)
+    levels = Levels(database, journal, decider, policy, clock)
     due = Timers(database, journal, decider, policy, clock)
     common: dict[str, Any] = {"service": NAME, "work": journal.work, "database": database, "clock": clock, "metrics": metrics}
     timers = Worker(queue=QUIET, do=due.incident_is_due, **common)
     rechecks = Worker(queue=RECHECK, do=due.firings_are_due, **common)
+    reconciler = Reconciler(database, journal, decider, lambda: rounds_of(config), policy, clock, counted)
+    reconciling = Worker(queue=RECONCILE, do=reconciler.round, **common)
+    reconciler.wake = reconciling.wake
     journal.timers = (timers, rechecks)
-    shadowed = ShadowMetrics(registry)
-    candidate = CandidateFile(config, shadowed)
-    follower = Follower(database, candidate, clock, shadowed)
+    candidate = CandidateFile(config, ShadowMetrics(registry))
+    follower = Follower(database, candidate, clock, candidate.metrics)
     journal.followers = (follower.wake,)
     consumer = Consumer(
         service=NAME, bus=bus, database=database, offsets=Offsets(tables.offsets), topics=READS,
@@ -83,16 +102,14 @@ def build(
     async def start() -> None:
         await migrate(database, "services.orchestrator.store.migrations")
 
-    async def stop() -> None:
-        with suppress(Unavailable):  # then its lease runs out
-            await follower.stop()
-        await database.stop()
-
     async def look() -> None:
         async with database.read() as connection:
             counts = await incidents.open_by_severity(connection)
+            alerts = await open_firings.count(connection)
         for severity in Severity:
             counted.open_incidents.labels(severity).set(counts.get(severity, 0))
+        for state in OPEN_STATES:
+            counted.open_alerts.labels(state).set(alerts.get(state, 0))
 
     async def gauges() -> None:
         while True:
@@ -109,19 +126,31 @@ def build(
     return Part(
         name=NAME,
         start=start,
-        stop=stop,
+        stop=partial(_stop, database, follower),
         loops={
             "consumer": consumer.run,
             "outbox": outbox.run,
             "timers": timers.run,
             "rechecks": rechecks.run,
+            "reconciling": reconciling.run,
+            "reconciling-begins": reconciler.begin,
+            "evidence": evidence.run,
             "shadow": follower.run,
             "gauges": gauges,
         },
         routers=(
             reads.routes(Views(database), grants),
-            shadow.routes(ShadowReports(database, candidate, policy, clock), grants, clock),
+            triage.routes(Triage(database, evidence, clock, windows.current), grants),
             overrides.routes(commands, grants),
+            maintenance.routes(planner, grants, clock),
+            regrouping.routes(Regrouping(commands, journal, policy), grants),
+            shadow.routes(ShadowReports(database, candidate, policy, clock), grants, clock),
         ),
         readiness=readiness,
     )
+
+
+async def _stop(database: Database, follower: Follower) -> None:
+    with suppress(Unavailable):  # then the lead is taken over when its lease runs out
+        await follower.stop()
+    await database.stop()

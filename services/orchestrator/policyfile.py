@@ -7,6 +7,7 @@ from schemas.vocabulary import Severity
 from services import config as file
 from services.matching import selector
 from services.orchestrator.domain.evidence import Level, Slo, Threshold
+from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.rules import (
     Breadth,
@@ -35,6 +36,7 @@ def policy_of(config: file.Config, version: str) -> Policy:
         flapping=Rate(config.flapping.count, config.flapping.within),
         guard=Rate(config.guard.openings, config.guard.within),
         dependencies={service: tuple(targets) for service, targets in config.dependencies.items()},
+        maintenance=tuple(map(_maintenance, config.maintenance)),
         slos=tuple(map(slo_of, config.slos)),
         quiet_period=config.timers.quiet_period,
         triage_quiet_period=config.triage.quiet_period,
@@ -71,6 +73,11 @@ def _history(section: file.History) -> History:
 
 def _promotion(section: file.Promote) -> Promotion:
     return Promotion(section.severity, _breadth(section.breadth), section.persists)
+
+
+def _maintenance(section: file.Maintenance) -> Maintenance:
+    name = section.name
+    return Maintenance(f"file:{name}", name, section.selector, section.window, section.reason, "configuration")
 
 
 def slo_of(section: file.Slo) -> Slo:

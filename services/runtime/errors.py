@@ -64,3 +64,11 @@ class ConfigError(TocsinError):
     def __init__(self, faults: list[Fault]) -> None:
         self.faults = faults
         super().__init__("\n".join(map(str, faults)))
+
+
+@dataclass(frozen=True)
+class Caution(Fault):
+    """One place that is probably not what was meant. Nothing is refused for it."""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: warning: {self.message}"

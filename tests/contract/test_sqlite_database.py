@@ -12,6 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from services.runtime.db import Database
 from services.runtime.errors import DatabaseUnavailable
 from tests.contract.database_contract import DatabaseContract, answered, create_tables, names, notes, until, write
+from tests.contract.maintenance_contract import MaintenanceContract
+from tests.contract.regroup_contract import RegroupContract
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ async def database(path: Path) -> AsyncIterator[Database]:
     await database.stop()
 
 
-class TestSqliteDatabase(DatabaseContract):
+class TestSqliteDatabase(DatabaseContract, MaintenanceContract, RegroupContract):
     """One process, one writer: the neighbour is the same object."""
 
     @pytest.fixture

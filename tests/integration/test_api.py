@@ -555,6 +555,7 @@ NEEDS: dict[tuple[str, str], tuple[str, object]] = {
     ("get", "/api/v1/incidents/{name}/timeline"): ("read", None),
     ("get", "/api/v1/incidents/{name}/alerts"): ("read", None),
     ("get", "/api/v1/alerts"): ("read", None),
+    ("get", "/api/v1/triage"): ("read", None),
     ("get", "/api/v1/alerts/{fingerprint}/explain"): ("read", None),
     ("put", "/api/v1/incidents/{name}/severity"): ("respond", {"severity": "S1", **REASON}),
     ("delete", "/api/v1/incidents/{name}/severity-pin"): ("respond", None),
@@ -562,6 +563,9 @@ NEEDS: dict[tuple[str, str], tuple[str, object]] = {
     ("post", "/api/v1/incidents/{name}/updates"): ("respond", {"text": "x"}),
     ("post", "/api/v1/incidents/{name}/notes"): ("respond", {"text": "x"}),
     **{("post", f"/api/v1/incidents/{{name}}/{step}"): ("respond", REASON) for step in _STEPS},
+    ("get", "/api/v1/maintenance"): ("read", None),
+    ("post", "/api/v1/maintenance"): ("respond", {"name": "x", "match": ["a=b"], "duration": "1s", **REASON}),
+    ("post", "/api/v1/maintenance/{name}/end"): ("respond", REASON),
     ("get", "/api/v1/deliveries"): ("read", None),
     ("post", "/api/v1/deliveries/{id}/retry"): ("respond", None),
 }

@@ -6,7 +6,7 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +198,20 @@ class TestReload:
         name = "tocsin_config_last_reload_success_timestamp_seconds"
         assert was[name] < now[name] <= time.time()
 
+    async def test_a_changed_include_is_another_policy_and_a_broken_one_is_refused(self, client: Client, file: Path) -> None:
+        included = file.parent / "map.yaml"
+        file.write_text("include: [map.yaml]\n")
+        hashes = []
+        for text, status in ((PAGE, 200), (TICKET, 200), (BROKEN, 500)):
+            included.write_text(text)
+            answer = await operate(client, "/-/reload", "POST")
+            assert answer.status_code == status
+            hashes.append((await metrics(client))["tocsin_config_hash"])
+        assert answer.text.startswith(f"{included}:2:3: severity.label: ")
+        assert (await metrics(client))["tocsin_config_last_reload_successful"] == 0
+        assert hashes[0] != hashes[1] == hashes[2]
+        assert (await decided(client, "after"))["severity"] == "S4"
+
     async def test_a_file_that_is_gone_is_refused(self, client: Client, file: Path) -> None:
         file.unlink()
         answer = await operate(client, "/-/reload", "POST")
@@ -240,6 +254,29 @@ class TestSignals:
         child.process.send_signal(signal.SIGHUP)
         await eventually(lambda: metrics(outside), lambda seen: seen["tocsin_config_last_reload_successful"] == 0)
         assert (await decided(outside, "later"))["policy"] == after["policy"]
+
+    async def test_the_log_tells_every_fault_and_every_warning(self, child: Child, outside: Client, file: Path) -> None:
+        assert child.process
+        file.write_text(BROKEN)
+        assert (await operate(outside, "/-/reload", "POST")).status_code == 500
+        failures = [line for line in child.log.read_text().splitlines() if "event=config_reload_failed" in line]
+        assert len(failures) == 1
+        assert f"{file}:2:3: severity.label: Input should be a valid string" in failures[0]
+        assert f"{file}:3:3: severity.mapp: unknown key" in failures[0]
+        child.process.send_signal(signal.SIGHUP)
+        await eventually(self._log(child), lambda log: log.count("event=config_reload_failed") == 2)
+        file.write_text("rules: [{name: a, action: record}, {name: b, action: open}]\n")
+        child.process.send_signal(signal.SIGHUP)
+        log = await eventually(self._log(child), lambda log: "event=config_reloaded" in log)
+        assert f"{file}:1:36: warning: rules.1: 'b' never decides: 'a' ({file}:1:9) comes before it" in log
+        assert (await metrics(outside))["tocsin_config_last_reload_successful"] == 1
+
+    @staticmethod
+    def _log(child: Child) -> Callable[[], Awaitable[str]]:
+        async def read() -> str:
+            return child.log.read_text()
+
+        return read
 
     async def test_sigterm_ends_it_in_time_and_nothing_is_lost(self, child: Child, outside: Client) -> None:
         await decided(outside, "web")

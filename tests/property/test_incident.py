@@ -37,6 +37,7 @@ commands = st.one_of(
             services=st.sampled_from([("web",), many_services]),
             links=links,
             examples=st.just(()),
+            muted=st.integers(0, 1),
         )
     ),
     gating.flatmap(lambda g: st.builds(ask.Detach, count=st.integers(max(1, g), 5), gating=st.just(g), examples=st.just(()))),
@@ -54,7 +55,7 @@ commands = st.one_of(
     st.builds(ask.Merge, into=st.sampled_from(["INC-1", "INC-2"])),
     st.builds(ask.Absorb, source=st.just("INC-2"), alerts=alert_counts, severity=severities, services=st.sampled_from(
         [("db",), many_services]), links=links),
-    st.builds(ask.SplitOut, into=st.just("INC-3"), alerts=alert_counts, examples=st.just(())),
+    st.builds(ask.SplitOut, into=st.just("INC-3"), alerts=alert_counts, severity=st.none() | severities, examples=st.just(())),
     st.builds(ask.Move, step=st.sampled_from(Step)),
 )  # fmt: skip
 

@@ -18,15 +18,18 @@ SHORT = 20
 """Characters below which a token can be guessed."""
 
 
-def config(settings: Settings) -> tuple[Config | None, Finding]:
+def config(settings: Settings) -> tuple[ConfigFile | None, Finding]:
     """The configuration, None when it is broken."""
     try:
         found = ConfigFile.open(settings.config_file)
     except ConfigError as error:
         more = f" (and {len(error.faults) - 1} more)" if len(error.faults) > 1 else ""
         return None, fail("config", f"{error.faults[0]}{more}", "`tocsin check-config` shows every fault.")
+    if found.warnings:
+        more = f" (and {len(found.warnings) - 1} more)" if len(found.warnings) > 1 else ""
+        return found, warn("config", f"{found.warnings[0]}{more}", "`tocsin check-config` shows every warning.")
     where = settings.config_file or "no file, all defaults"
-    return found.config, ok("config", f"{where}: {summary(found.config)[0]}")
+    return found, ok("config", f"{where}: {summary(found.config)[0]}")
 
 
 def storage(settings: Settings) -> Finding:

@@ -72,10 +72,15 @@ def canonical(name: str) -> str:
     return incident_id(number)
 
 
+def refused(refusal: Refusal) -> Problem:
+    """A refusal as HTTP tells it."""
+    return Problem(_STATUS[refusal.code], refusal.code, refusal.detail)
+
+
 def respond(answer: Answer | Refusal, status: int = 200) -> JSONResponse:
     """The incident, or a problem in words."""
     if isinstance(answer, Refusal):
-        raise Problem(_STATUS[answer.code], answer.code, answer.detail)
+        raise refused(answer)
     headers = {"ETag": etag(answer.incident), "Location": f"/api/v1/incidents/{answer.incident.id}"}
     if answer.repeated:
         headers["Idempotency-Replayed"] = "true"

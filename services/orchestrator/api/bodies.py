@@ -9,16 +9,23 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from schemas.incidents import MAX_SERVICE, MAX_SERVICES, MAX_TEXT, MAX_TITLE
 from schemas.vocabulary import PublicState, Severity
 from services.orchestrator.domain.labels import one_line
-from services.runtime.yamlfile import parse_duration
+from services.runtime.durations import Duration, parse_duration
+
+MAX_SPLIT = 1000
+"""Alerts that can be split out at once."""
 
 _CONTROL = re.compile(r"[\x01-\x08\x0b-\x1f\x7f-\x9f]")
 """Control characters other than tab and line feed: nobody means them, and a terminal would obey them."""
 
 
-def _clean(text: str) -> str:
+def _storable(text: str) -> str:
     if "\x00" in text:
         raise ValueError("expected text without NUL characters")
-    return _CONTROL.sub(" ", text)
+    return text
+
+
+def _clean(text: str) -> str:
+    return _CONTROL.sub(" ", _storable(text))
 
 
 def _single(text: str) -> str:
@@ -45,6 +52,10 @@ Word = Annotated[
     AfterValidator(_clean),
     AfterValidator(_single),
 ]
+Matcher = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT), AfterValidator(_storable)]
+Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)]
+Rule = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
+Fingerprint = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(_clean)]
 AnySeverity = Annotated[Severity, BeforeValidator(_severity)]
 NextIn = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timedelta(0), le=timedelta(days=7))]
 
@@ -78,10 +89,36 @@ class SeverityBody(Reason):
     pin: bool = True
 
 
+class MergeBody(Reason):
+    """The incident that it is the same trouble as."""
+
+    into: Word
+
+
+class SplitBody(Reason):
+    """Alerts (by their fingerprints) that are another trouble; without a title or severity the alerts give them."""
+
+    alerts: list[Fingerprint] = Field(min_length=1, max_length=MAX_SPLIT)
+    title: Title | None = None
+    severity: AnySeverity | None = None
+
+
 class PublicStateBody(Reason):
     """What the public is told."""
 
     state: PublicState
+
+
+class MaintenanceBody(Reason):
+    """Planned work. It begins at `starts` (now without one) by the clocks of `zone` and lasts for `duration` or until `ends`."""
+
+    name: Title
+    match: list[Matcher] = Field(min_length=1, max_length=50)
+    starts: Short | None = None
+    duration: Duration | None = None
+    ends: Short | None = None
+    zone: Short = "UTC"
+    rrule: Rule | None = None
 
 
 class UpdateBody(Body):

@@ -11,7 +11,7 @@ from services.orchestrator.domain.transitions import Step
 @dataclass(frozen=True)
 class Attach:
     """Link firings. `severity` is the worst among them, `why` the reason for it where a rule gave it; `gating` counts the
-    S1/S2 ones. With `floor` the incident is at least as severe as they are."""
+    S1/S2 ones; so many are `muted` or `stale`. With `floor` the incident is at least as severe as they are."""
 
     count: int
     gating: int
@@ -21,6 +21,8 @@ class Attach:
     examples: tuple[AlertExample, ...]
     why: str | None = None
     floor: bool = True
+    muted: int = 0
+    stale: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,13 @@ class Detach:
 
 @dataclass(frozen=True)
 class Restate:
-    """Linked firings that are not over turned out to be in another state."""
+    """Linked firings that are not over turned out to be in another state; `gating` counts the S1/S2 ones."""
 
     before: FiringState
     after: FiringState
     count: int
     examples: tuple[AlertExample, ...]
+    gating: int = 0
 
 
 @dataclass(frozen=True)
@@ -137,10 +140,11 @@ class Absorb:
 
 @dataclass(frozen=True)
 class SplitOut:
-    """Some of its alerts are another trouble."""
+    """Some of its alerts are another trouble; `severity` is the worst among those that stay."""
 
     into: str
     alerts: AlertCounts
+    severity: Severity | None
     examples: tuple[AlertExample, ...]
 
 

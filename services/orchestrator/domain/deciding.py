@@ -6,7 +6,7 @@ Same log, same policy: same decisions.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,12 +15,12 @@ from schemas.ids import digest
 from schemas.incidents import MAX_SERVICE, MAX_TEXT
 from schemas.vocabulary import Action, ActorKind, FiringState, IncidentState
 from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.firings import Decision, Firing, News, observe
+from services.orchestrator.domain.firings import Decision, Firing, News, given_up, observe
 from services.orchestrator.domain.groups import newest
 from services.orchestrator.domain.judging import Judge, Verdict, Where
 from services.orchestrator.domain.labels import environment_of, one_line, service_of
 from services.orchestrator.domain.ledger import Cause, Ledger, Outcome
-from services.orchestrator.domain.linking import attach, detach, example, title
+from services.orchestrator.domain.linking import attach, detach, example, restate, title, why_over, why_restated
 from services.orchestrator.domain.maintenance import covering
 from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.severity import Assessment, Found, assess, noted
@@ -33,13 +33,22 @@ _OPENS = frozenset({Where.OPEN, Where.TRIAGE, Where.UMBRELLA})
 
 @dataclass
 class Tally:
-    """What a batch does to one incident: alerts that began with the reason for their severity, that ended with the state
-    they were in, the flapping one, and when the first of all that was heard."""
+    """What a batch does to one incident: alerts that began with the reason for their severity, that ended or are in another
+    state with the state they were in, how many ended only because they began anew, the flapping one, by which rule and why the
+    first one joined, and when the first of all that was heard."""
 
     began: list[tuple[Firing, Found]] = field(default_factory=list)
     ended: list[tuple[Firing, FiringState]] = field(default_factory=list)
+    restated: list[tuple[Firing, FiringState]] = field(default_factory=list)
+    anew: int = 0
     flapping: Firing | None = None
+    joined_by: tuple[str, str] = ("", "")
     caused_at: datetime | None = None
+
+    def join(self, firing: Firing, found: Found, rule: str, reason: str) -> None:
+        if not self.began:
+            self.joined_by = rule, reason
+        self.began.append((firing, found))
 
 
 class Batch:
@@ -82,8 +91,10 @@ class Batch:
         for firing in self._unlinked(waiting):
             holder = self._world.holder(firing.key, firing.fingerprint)
             if firing.key in opened and holder is not None and self._may_join(firing):
-                self._ledger.link(firing, holder.id, "joined", f"{holder.id} was opened for the same key")
-                self._tally(holder.id, self._now).began.append((firing, Found(firing.severity)))
+                reason = f"{holder.id} was opened for the same key"
+                self._ledger.link(firing, holder.id, "joined", reason)
+                self._tally(holder.id, self._now).join(firing, Found(firing.severity), "attach-same-key", reason)
+                self._as_it_is(firing, holder.id)
         self._tell_all()
 
     def _unlinked(self, waiting: Iterable[Firing]) -> list[Firing]:
@@ -106,15 +117,15 @@ class Batch:
             return
         found = self._assess(firing)
         if firing.incident is not None:
-            self._ledger.keep(replace(firing, recheck_at=found.recheck_at))
+            self._ledger.keep(firing.but(recheck_at=found.recheck_at))
             self._raise(firing.incident, found.found)
             return
         verdict = self._judge.judge(firing, found)
-        firing = replace(firing, recheck_at=verdict.recheck_at or found.recheck_at)
+        firing = firing.but(recheck_at=verdict.recheck_at or found.recheck_at)
         if verdict.where is Where.NOWHERE:
             self._ledger.keep(firing)
         else:
-            self._turn(replace(firing, severity=found.severity), verdict, found)
+            self._turn(firing.but(severity=found.severity), verdict, found)
 
     def _turn(self, firing: Firing, verdict: Verdict, found: Assessment) -> None:
         name = self._go(firing, verdict, found)
@@ -122,6 +133,12 @@ class Batch:
         event = "opened" if verdict.where in _OPENS else "joined"
         self._ledger.link(firing, name, event, verdict.reason)
         self._linked(firing, name, verdict, found)
+        self._as_it_is(firing, name)
+
+    def _as_it_is(self, firing: Firing, name: str) -> None:
+        """What is linked counts as firing until it is told that it is muted or stale."""
+        if firing.state is not FiringState.FIRING:
+            self._tally(name, self._now).restated.append((firing, FiringState.FIRING))
 
     def _raise(self, name: str, found: Found) -> None:
         incident = self._world.incidents.get(name)
@@ -130,7 +147,7 @@ class Batch:
             self._ledger.carry_out(name, ask.Raise(found.severity), Cause(found.rule, reason, self._now))
 
     def _take(self, alert: AlertReceived) -> None:
-        before = self._world.latest.get(alert.fingerprint)
+        before = self._known(alert)
         news, firing = observe(before, alert)
         if news in {News.BEGAN, News.ENDED_UNSEEN}:
             self._begin(firing, before, news)
@@ -138,16 +155,28 @@ class Batch:
             assert before is not None
             self._end(firing, before.state, alert.received_at)
         elif firing != before:
+            if news is News.REVIVED and firing.incident is not None:
+                self._tally(firing.incident, alert.received_at).restated.append((firing, FiringState.STALE))
             self._ledger.keep(firing)
+
+    def _known(self, alert: AlertReceived) -> Firing | None:
+        """The latest firing of the alert; a stale one is over once the alert has begun anew."""
+        before = self._world.latest.get(alert.fingerprint)
+        over = given_up(before, alert) if before else None
+        if before is None or over is None:
+            return before
+        if over.incident is not None:
+            self._tally(over.incident, alert.received_at).anew += 1
+        return self._end(over, before.state, alert.received_at)
 
     def _begin(self, firing: Firing, before: Firing | None, news: News) -> None:
         key = self._policy.correlation_key(firing.labels)
         begins = newest(before.begins if before else (), firing.received_at, self._policy.flapping)
-        firing = replace(firing, key=key, begins=begins)
+        firing = firing.but(key=key, begins=begins)
         if news is News.BEGAN:
             self._note(firing)
         found = self._assess(firing)
-        firing = replace(firing, severity=found.severity, recheck_at=found.recheck_at)
+        firing = firing.but(severity=found.severity, recheck_at=found.recheck_at)
         verdict = self._judge.judge(firing, found) if news is News.BEGAN else _unseen(firing)
         decided = self._decide(firing, verdict, found)
         if decided.incident is not None:
@@ -156,7 +185,7 @@ class Batch:
     def _linked(self, firing: Firing, name: str, verdict: Verdict, found: Assessment) -> None:
         tally = self._tally(name, firing.received_at)
         if verdict.where not in _OPENS:
-            tally.began.append((firing, found.found))
+            tally.join(firing, found.found, verdict.rule, verdict.reason)
         if self._judge.is_flapping(firing):
             tally.flapping = firing
 
@@ -188,8 +217,7 @@ class Batch:
         )
         self._world.next_decision += 1
         over = firing.ends_at is not None
-        decided = replace(
-            firing,
+        decided = firing.but(
             decision=decision,
             incident=incident,
             recheck_at=None if over else verdict.recheck_at or firing.recheck_at,
@@ -260,11 +288,12 @@ class Batch:
         guard = self._policy.guard
         return f"Alert storm: more than {guard.count} incidents within {written(guard.within)}"
 
-    def _end(self, firing: Firing, state: FiringState, heard: datetime) -> None:
-        firing = replace(firing, recheck_at=None, closed_at=self._now, closed_before=self._world.next_decision)
+    def _end(self, firing: Firing, state: FiringState, heard: datetime) -> Firing:
+        firing = firing.but(recheck_at=None, closed_at=self._now, closed_before=self._world.next_decision)
         if firing.incident is not None:
             self._tally(firing.incident, heard).ended.append((firing, state))
         self._ledger.keep(firing)
+        return firing
 
     def _tally(self, name: str, heard: datetime) -> Tally:
         tally = self._tallies.setdefault(name, Tally())
@@ -280,13 +309,15 @@ class Batch:
         """The batch's firings of one incident, as at most one event of each kind."""
         heard = tally.caused_at or self._now
         if tally.began:
-            first = tally.began[0][0].decision
-            cause = Cause("attach-same-key", first.reason if first else "", heard)
+            rule, reason = tally.joined_by
+            cause = Cause(rule, one_line(reason, MAX_TEXT), heard)
             self._ledger.carry_out(name, attach(tally.began, self._policy.floor), cause)
+        for turned in restate(tally.restated):
+            self._ledger.carry_out(name, turned, Cause("alert-restated", why_restated(turned), heard))
         if tally.flapping is not None:
             self._ledger.carry_out(name, *self._flapping(tally.flapping, heard))
         if tally.ended:
-            cause = Cause("alert-resolved", "Alertmanager reports them resolved.", heard)
+            cause = Cause("alert-resolved", why_over(len(tally.ended), tally.anew), heard)
             self._ledger.carry_out(name, detach(tally.ended), cause)
 
     def _flapping(self, firing: Firing, heard: datetime) -> tuple[ask.Command, Cause]:

@@ -86,7 +86,8 @@ def _opened(change: Opened, happening: Happening) -> Incident:
 
 
 def _attached(incident: Incident, change: AlertsAttached, happening: Happening) -> Updates:
-    more = AlertCounts(firing=change.count, gating=change.gating)
+    firing = change.count - change.muted - change.stale
+    more = AlertCounts(firing=firing, muted=change.muted, stale=change.stale, gating=change.gating)
     updates: Updates = {
         "alert_severity": worst([incident.alert_severity, change.severity]),
         "services": tuple(_first_distinct([*incident.services, *change.services], MAX_SERVICES)),
@@ -109,6 +110,17 @@ def _restated(incident: Incident, change: AlertsRestated, happening: Happening) 
 _COUNT = {FiringState.FIRING: "firing", FiringState.MUTED: "muted", FiringState.STALE: "stale", FiringState.RESOLVED: "resolved"}
 
 
+def _merged(_incident: Incident, change: Merged, _happening: Happening) -> Updates:
+    """Its alerts are counted by the other one from now on."""
+    return {
+        "state": IncidentState.MERGED,
+        "merged_into": change.into,
+        "proposal": None,
+        "alerts": AlertCounts(),
+        "quiet_since": None,
+    }
+
+
 def _absorbed(incident: Incident, change: Absorbed, happening: Happening) -> Updates:
     updates: Updates = {
         "alert_severity": worst([incident.alert_severity, change.severity]),
@@ -119,7 +131,8 @@ def _absorbed(incident: Incident, change: Absorbed, happening: Happening) -> Upd
 
 
 def _split_out(incident: Incident, change: SplitOut, happening: Happening) -> Updates:
-    return _counted(incident, _sum(incident.alerts, change.alerts, sign=-1), happening)
+    updates: Updates = {"alert_severity": change.severity}
+    return updates | _counted(incident.model_copy(update=updates), _sum(incident.alerts, change.alerts, sign=-1), happening)
 
 
 def _sum(counts: AlertCounts, more: AlertCounts, sign: int = 1) -> AlertCounts:
@@ -128,11 +141,13 @@ def _sum(counts: AlertCounts, more: AlertCounts, sign: int = 1) -> AlertCounts:
 
 
 def _counted(incident: Incident, counts: AlertCounts, happening: Happening) -> Updates:
-    """The new counts, and since when it is quiet if they tell."""
+    """The new counts, and since when it is quiet if they tell; alerts that came when they were over make it quiet from then."""
     after = incident.model_copy(update={"alerts": counts})
     if holding(after):
         return {"alerts": counts, "quiet_since": None}
-    return {"alerts": counts, "quiet_since": happening.at if holding(incident) else incident.quiet_since}
+    if holding(incident) or (incident.quiet_since is None and counts.resolved):
+        return {"alerts": counts, "quiet_since": happening.at}
+    return {"alerts": counts, "quiet_since": incident.quiet_since}
 
 
 def holding(incident: Incident) -> int:
@@ -185,7 +200,7 @@ _FOLDS: Mapping[type[Change], Fold] = {
     Resolved: _ended(IncidentState.RESOLVED, "resolved_at"),
     Dismissed: _ended(IncidentState.DISMISSED, None),
     Promoted: lambda *_: {"state": IncidentState.ACTIVE},
-    Merged: lambda _incident, change, _happening: {"state": IncidentState.MERGED, "merged_into": change.into, "proposal": None},
+    Merged: _merged,
     Absorbed: _absorbed,
     SplitOut: _split_out,
     Reopened: _reopened,

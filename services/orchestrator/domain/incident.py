@@ -29,7 +29,7 @@ from schemas.incidents import (
     SplitOut,
     UpdatePosted,
 )
-from schemas.vocabulary import ActorKind, IncidentState, Severity
+from schemas.vocabulary import ActorKind, FiringState, IncidentState, Severity
 from services.orchestrator.domain import commands as ask
 from services.orchestrator.domain.evolve import holding
 from services.orchestrator.domain.transitions import TRANSITIONS, Step, steps_from
@@ -111,6 +111,8 @@ def _linked(command: ask.Attach) -> AlertsAttached:
     return AlertsAttached(
         count=command.count,
         gating=command.gating,
+        muted=command.muted,
+        stale=command.stale,
         severity=command.severity,
         services=command.services,
         links=command.links,
@@ -153,9 +155,13 @@ def _detach(incident: Incident, command: ask.Detach, _: Context) -> Outcome:
     return [Because(over)]
 
 
-def _restate(_incident: Incident, command: ask.Restate, _context: Context) -> Outcome:
+def _restate(incident: Incident, command: ask.Restate, _: Context) -> Outcome:
+    """No critical alert fires into an incident that looks calm."""
     change = AlertsRestated(before=command.before, after=command.after, count=command.count, examples=command.examples)
-    return [Because(change)]
+    changes = [Because(change)]
+    if command.gating and command.after is FiringState.FIRING and incident.state is IncidentState.MITIGATED:
+        changes.append(Because(Reopened(before=incident.state), f"a critical alert that was {command.before} fires again"))
+    return changes
 
 
 def _note_flapping(incident: Incident, command: ask.NoteFlapping, context: Context) -> Outcome:
@@ -243,12 +249,17 @@ def _time_passed(incident: Incident, _: ask.TimePassed, context: Context) -> Out
 def _merge(incident: Incident, command: ask.Merge, _: Context) -> Outcome:
     if command.into == incident.id:
         return Refusal("illegal_transition", f"{incident.id} cannot be merged into itself.")
+    if incident.state is IncidentState.MERGED:
+        return Refusal("illegal_transition", f"{incident.id} was merged into {incident.merged_into} already.")
     if (incident.state, Step.MERGE) not in TRANSITIONS:
         return _impossible(incident, Step.MERGE)
     return [Because(Merged(into=command.into))]
 
 
 def _absorb(incident: Incident, command: ask.Absorb, _: Context) -> Outcome:
+    if incident.state is IncidentState.MERGED:
+        detail = f"{incident.id} was merged into {incident.merged_into}; merge into that one."
+        return Refusal("illegal_transition", detail)
     if not incident.state.open:
         return Refusal("illegal_transition", f"{incident.id} is {incident.state}; only an open incident takes in another.")
     change = Absorbed(
@@ -267,7 +278,8 @@ def _absorb(incident: Incident, command: ask.Absorb, _: Context) -> Outcome:
 def _split_out(incident: Incident, command: ask.SplitOut, _: Context) -> Outcome:
     if not incident.state.open:
         return Refusal("illegal_transition", f"{incident.id} is {incident.state}; alerts are split out of open incidents only.")
-    return [Because(SplitOut(into=command.into, alerts=command.alerts, examples=command.examples))]
+    change = SplitOut(into=command.into, alerts=command.alerts, severity=command.severity, examples=command.examples)
+    return [Because(change)]
 
 
 _STEPS: Mapping[Step, Callable[[Incident], Change]] = {

@@ -69,7 +69,7 @@ class Judge:
 
     def _what(self, firing: Firing, assessment: Assessment) -> str:
         raised = f" ({assessment.found.why})" if assessment.found.rule else ""
-        missing = self.policy.missing(firing.labels)
+        missing = self.policy.missing(firing.labels, firing.key)
         absent = f"; without {' and '.join(missing)}, which counts as empty" if missing else ""
         flapping = f", flapping ×{len(firing.begins)}" if self.is_flapping(firing) else ""
         return f"{assessment.severity or 'Unrated'} alert {firing.name}{raised} ({firing.key}{absent}){flapping}"
@@ -129,7 +129,7 @@ class Judge:
 
     def _recent(self, holder: Incident) -> bool:
         ended = ended_at(holder)
-        return ended is not None and ended >= self.now - self._reach(holder)
+        return ended is not None and ended >= self.now - self._reach(holder) and not self.world.succeeded(holder)
 
     def _reach(self, holder: Incident) -> timedelta:
         stable = self.policy.history.stable_period if holder.severity.critical else timedelta(0)

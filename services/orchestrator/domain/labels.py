@@ -16,7 +16,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 def one_line(text: str, limit: int) -> str:
     """The text without control characters, at most `limit` characters long (a cut is marked by `…`)."""
-    plain = _CONTROL.sub(" ", text).strip()
+    plain = text.strip() if text.isprintable() else _CONTROL.sub(" ", text).strip()
     return plain if len(plain) <= limit else plain[: limit - 1] + "…"
 
 

@@ -93,7 +93,7 @@ class Ledger:
         """A firing that was decided before belongs to an incident from now on."""
         assert firing.decision is not None
         self._turns.append(Turn(firing.decision.seq, self._now, event, incident, one_line(reason, MAX_TEXT)))
-        self.keep(replace(firing, incident=incident))
+        self.keep(firing.but(incident=incident))
 
     def set_group(self, key: str, group: Group) -> None:
         self._world.groups[key] = self._groups[key] = group

@@ -14,6 +14,7 @@ from services.orchestrator.domain.severity import Found
 def attach(began: Sequence[tuple[Firing, Found]], floor: bool) -> ask.Attach:
     """The command that links these firings. The reason of the worst severity is told, where a rule gave it."""
     firings = [firing for firing, _ in began]
+    states = [firing.state for firing in firings]
     severity = worst(firing.severity for firing in firings)
     why = next((found.why for _, found in began if found.rule and found.severity is severity), None)
     return ask.Attach(
@@ -25,6 +26,8 @@ def attach(began: Sequence[tuple[Firing, Found]], floor: bool) -> ask.Attach:
         examples=examples(firings),
         why=why,
         floor=floor or why is not None,
+        muted=states.count(FiringState.MUTED),
+        stale=states.count(FiringState.STALE),
     )
 
 
@@ -38,6 +41,29 @@ def detach(ended: Sequence[tuple[Firing, FiringState]]) -> ask.Detach:
         muted=states.count(FiringState.MUTED),
         stale=states.count(FiringState.STALE),
     )
+
+
+def restate(turned: Sequence[tuple[Firing, FiringState]]) -> list[ask.Restate]:
+    """The commands for firings that turned out to be in another state than each was in before: one for each pair of states."""
+    groups: dict[tuple[FiringState, FiringState], list[Firing]] = {}
+    for firing, before in turned:
+        groups.setdefault((before, firing.state), []).append(firing)
+    return [
+        ask.Restate(before, after, len(alike), examples(alike), gating=sum(firing.gating for firing in alike))
+        for (before, after), alike in groups.items()
+    ]
+
+
+def why_restated(command: ask.Restate) -> str:
+    if command.after is FiringState.FIRING:
+        return "Alertmanager sends them again."
+    return f"They were {command.after} before they were linked."
+
+
+def why_over(ended: int, anew: int) -> str:
+    """Why alerts count as over of which some only began anew."""
+    reported = ["Alertmanager reports them resolved."] if ended > anew else []
+    return " ".join(reported + ([f"{anew} that had not been heard of for long began anew."] if anew else []))
 
 
 def title(firing: Firing) -> str:

@@ -68,15 +68,17 @@ class Policy:
 
     def correlation_by(self, labels: Mapping[str, str]) -> tuple[str, ...]:
         """The labels by which this alert belongs to others."""
-        rule = next(self._correlations.matching(labels), None)
-        return rule.by if rule else self.correlation
+        rules = self._correlations.matching(labels)
+        return rules[0].by if rules else self.correlation
 
     def correlation_key(self, labels: Mapping[str, str]) -> str:
         """`service=web,env=gprd`: alerts with equal keys belong together. A missing label counts as empty."""
         return correlation_key(self.correlation_by(labels), labels)
 
-    def missing(self, labels: Mapping[str, str]) -> list[str]:
+    def missing(self, labels: Mapping[str, str], key: str) -> list[str]:
         """The labels of the key that the alert does not have."""
+        if not key.endswith("=") and "=," not in key:
+            return []
         return [name for name in self.correlation_by(labels) if label_or_fallback(labels, name) is None]
 
     def rule_for(self, labels: Mapping[str, str], severity: Severity | None) -> DecisionRule:

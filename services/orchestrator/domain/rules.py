@@ -1,7 +1,7 @@
 """The rules of a policy as values, and how the ones that match an alert are found."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Generic, Protocol, TypeVar
@@ -91,13 +91,20 @@ class Selecting(Protocol):
 R = TypeVar("R", bound=Selecting)
 
 
+MEMORY = 20_000
+"""Different alerts, as far as an index can tell them apart, of which it remembers the rules."""
+
+
 class Index(Generic[R]):
-    """Rules in their order. A rule with a literal matcher is looked at only when an alert has that very value."""
+    """Rules in their order. A rule with a literal matcher is looked at only when an alert has that very value; what was found
+    for the labels that any rule looks at is remembered."""
 
     def __init__(self, rules: Sequence[R]) -> None:
         variety = Counter(pair for rule in rules for pair in rule.selector.literals.items())
         labels = Counter(name for name, _ in variety)
         self._rules = tuple(rules)
+        self._looks_at = tuple(sorted({matcher.name for rule in rules for matcher in rule.selector.matchers}))
+        self._remembered: dict[tuple[str | None, ...], tuple[R, ...]] = {}
         self._by_label: dict[str, dict[str, list[int]]] = {}
         self._others: list[int] = []
         for position, rule in enumerate(rules):
@@ -108,12 +115,17 @@ class Index(Generic[R]):
             name = max(literals, key=lambda label: labels[label])
             self._by_label.setdefault(name, {}).setdefault(literals[name], []).append(position)
 
-    def matching(self, labels: Mapping[str, str]) -> Iterator[R]:
+    def matching(self, labels: Mapping[str, str]) -> tuple[R, ...]:
         """The rules that match, in their order."""
-        for position in self._candidates(labels):
-            rule = self._rules[position]
-            if rule.selector.matches(labels):
-                yield rule
+        seen = tuple([labels.get(name) for name in self._looks_at])
+        found = self._remembered.get(seen)
+        if found is None:
+            rules = (self._rules[position] for position in self._candidates(labels))
+            found = tuple(rule for rule in rules if rule.selector.matches(labels))
+            if len(self._remembered) >= MEMORY:
+                self._remembered.clear()
+            self._remembered[seen] = found
+        return found
 
     def _candidates(self, labels: Mapping[str, str]) -> Sequence[int]:
         found = self._others

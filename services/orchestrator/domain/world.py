@@ -89,6 +89,12 @@ class World:
             return pinned
         return self.incidents.get(self.holders.get(key, ""))
 
+    def succeeded(self, incident: Incident) -> bool:
+        """Whether another open incident has its own key by now. It holds other keys since a merge, and what fires under
+        those must not reopen it then."""
+        other = self.incidents.get(self.holders.get(incident.correlation_key or "", ""))
+        return other is not None and other.id != incident.id and other.state.open
+
     def open_on(self, service: str, environment: str | None) -> Incident | None:
         """The oldest open incident of the service in this environment; where one side does not say, it agrees."""
         for name in self._by_service.get(service, ()):

@@ -1,6 +1,6 @@
 """Commands of people: load, decide, store, answer."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from services.orchestrator.domain import commands as ask
 from services.orchestrator.domain.happen import record
 from services.orchestrator.domain.incident import Context, Refusal, decide
 from services.orchestrator.domain.policy import Policy
+from services.orchestrator.domain.splitting import New
 from services.orchestrator.domain.transitions import Step
 from services.orchestrator.handlers.journal import Journal
 from services.orchestrator.metrics import OrchestratorMetrics
@@ -30,16 +31,21 @@ class Request:
     digest: str = ""
     if_match: str | None = None
 
-    def looked_at(self, incident: Incident) -> bool:
-        """Whether they know its present state, or did not say what they know."""
-        return self.if_match is None or not {"*", etag(incident)}.isdisjoint(map(str.strip, self.if_match.split(",")))
+    def outdated(self, incident: Incident) -> Refusal | None:
+        """A refusal if they looked at another state than the present one; those who did not say may do it."""
+        if self.if_match is None or not {"*", etag(incident)}.isdisjoint(map(str.strip, self.if_match.split(","))):
+            return None
+        now = f"it is {incident.state}, {incident.severity}"
+        return Refusal("precondition_failed", f"{incident.id} has changed since you looked: {now}.")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The incident as it now is. `repeated` when the wish had been carried out before under the same key."""
+    """The incident as it now is. `changed` unless all was as it was wished for; `repeated` when the wish had been carried out
+    before under the same key."""
 
     incident: Incident
+    changed: bool = True
     repeated: bool = False
 
 
@@ -48,6 +54,15 @@ def etag(incident: Incident) -> str:
     roles = {role: holder.model_dump_json() if holder else "" for role, holder in sorted(incident.roles.items())}
     parts = (incident.state, incident.severity, str(incident.severity_pinned), incident.public_state, str(roles))
     return f'"{digest("etag", incident.uuid, *parts)}"'
+
+
+CarryOut = Callable[[AsyncConnection, datetime], Awaitable[Answer | Refusal]]
+
+
+def naming(number: int, request: Request, now: datetime) -> New:
+    """What an incident is known by that a person begins."""
+    name = incident_id(number)
+    return New(name, digest("incident", name, request.actor.name, now.isoformat()))
 
 
 class Commands:
@@ -66,30 +81,33 @@ class Commands:
 
     async def declare(self, request: Request, command: Callable[[str, str], ask.Open]) -> Answer | Refusal:
         """Begin an incident by hand; `command` is given the id and the uuid."""
-        async with self._database.transaction(serial=True) as connection:
-            earlier = await self._answered(connection, request)
-            if earlier is not None:
-                return earlier
+
+        async def begin(connection: AsyncConnection, now: datetime) -> Answer | Refusal:
             _, number = await incidents.next_numbers(connection)
-            name, now = incident_id(number), self._clock.now()
-            uuid = digest("incident", name, request.actor.name, now.isoformat())
-            answer = await self._carry_out(connection, name, None, command(name, uuid), request, now)
-            await self._remember(connection, request, answer, 201, now)
-        return self._told(answer)
+            new = naming(number, request, now)
+            return await self._carry_out(connection, new.name, None, command(new.name, new.uuid), request, now)
+
+        return await self.once(request, 201, begin)
 
     async def execute(self, name: str, command: ask.Command, request: Request) -> Answer | Refusal:
         """Change an incident."""
+
+        async def change(connection: AsyncConnection, now: datetime) -> Answer | Refusal:
+            incident = await incidents.get(connection, name)
+            outdated = request.outdated(incident) if incident is not None else None
+            return outdated or await self._carry_out(connection, name, incident, command, request, now)
+
+        return await self.once(request, 200, change)
+
+    async def once(self, request: Request, status: int, carry_out: CarryOut) -> Answer | Refusal:
+        """Carry a wish out in one serial transaction, unless it was carried out before under the same key."""
         async with self._database.transaction(serial=True) as connection:
             earlier = await self._answered(connection, request)
             if earlier is not None:
                 return earlier
-            incident, now = await incidents.get(connection, name), self._clock.now()
-            if incident is not None and not request.looked_at(incident):
-                return Refusal(
-                    "precondition_failed", f"{name} has changed since you looked: it is {incident.state}, {incident.severity}."
-                )
-            answer = await self._carry_out(connection, name, incident, command, request, now)
-            await self._remember(connection, request, answer, 200, now)
+            now = self._clock.now()
+            answer = await carry_out(connection, now)
+            await self._remember(connection, request, answer, status, now)
         return self._told(answer)
 
     async def _carry_out(
@@ -111,9 +129,8 @@ class Commands:
         await self._journal.store(connection, events, policy.periods, position)
         if command == ask.Move(Step.REOPEN) and incident is not None and incident.correlation_key is not None:
             await keys.hold(connection, {incident.correlation_key: name})
-        self._metrics.commands.labels("done" if events else "unchanged").inc()
         assert after is not None
-        return Answer(after)
+        return Answer(after, changed=bool(events))
 
     async def _answered(self, connection: AsyncConnection, request: Request) -> Answer | Refusal | None:
         if request.key is None:
@@ -145,5 +162,6 @@ class Commands:
         if isinstance(answer, Refusal):
             self._metrics.commands.labels("refused").inc()
         else:
+            self._metrics.commands.labels("done" if answer.changed else "unchanged").inc()
             self._journal.wake()
         return answer

@@ -79,7 +79,18 @@ class Decider:
         )
         if _may_depend(policy, alerts, due):
             world.add(await incidents.open_ones(connection))
-        return world.add(await incidents.named(connection, concerned))
+        world.add(await incidents.named(connection, concerned))
+        await self._add_successors(connection, world)
+        return world
+
+    async def _add_successors(self, connection: AsyncConnection, world: World) -> None:
+        """Who has the own key of an incident by now that is over and holds the key of another: after merges only."""
+        over = [incident for name in set(world.holders.values()) if not (incident := world.incidents[name]).state.open]
+        own = {incident.correlation_key for incident in over if incident.correlation_key} - world.holders.keys()
+        if own:
+            holders, _ = await keys.load(connection, own)
+            world.holders |= holders
+            world.add(await incidents.named(connection, set(holders.values()) - world.incidents.keys()))
 
     async def _closed(self, connection: AsyncConnection, policy: Policy, now: datetime) -> Sequence[Incident]:
         within = policy.history.repeat_within

@@ -1,10 +1,12 @@
 """What can be asked: reads that answer in the API's shapes."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from schemas.incidents import Incident
 from services.orchestrator.domain.firings import Firing
-from services.orchestrator.store import firings, incidents, notices
+from services.orchestrator.domain.ledger import Turn
+from services.orchestrator.store import firings, incidents, notices, turns
 from services.runtime.db import Database
 
 
@@ -46,12 +48,13 @@ class Views:
         """Every firing of an alert with its decision, newest first; None until something was decided about it."""
         async with self._database.read() as connection:
             history = await firings.history(connection, fingerprint)
+            later = await turns.of(connection, [firing.decision.seq for firing in history if firing.decision])
         if not history:
             return None
         return {
             "fingerprint": fingerprint,
             "labels": dict(history[0].labels),
-            "firings": [_firing(firing) | {"decision": _decision(firing), "later": []} for firing in history],
+            "firings": [_firing(firing) | {"decision": _decision(firing), "later": _later(firing, later)} for firing in history],
         }
 
 
@@ -61,7 +64,14 @@ def _firing(firing: Firing) -> dict[str, Any]:
         "ends_at": firing.ends_at,
         "last_seen": firing.last_seen,
         "state": firing.state,
+        "muted_by": firing.muted_by,
     }
+
+
+def _later(firing: Firing, later: Mapping[int, Sequence[Turn]]) -> list[dict[str, Any]]:
+    """What became of it since, oldest first."""
+    happened = later.get(firing.decision.seq, ()) if firing.decision else ()
+    return [{"at": turn.at, "event": turn.event, "incident": turn.incident, "reason": turn.reason} for turn in happened]
 
 
 def _decision(firing: Firing) -> dict[str, Any]:

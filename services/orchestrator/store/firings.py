@@ -1,6 +1,6 @@
 """Firings and their decisions."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +31,19 @@ async def next_due(connection: AsyncConnection) -> datetime | None:
     return found
 
 
+async def open_labels(connection: AsyncConnection) -> list[tuple[int, Mapping[str, str]]]:
+    """The decision number and the labels of everything that is not over."""
+    query = select(firings.c.seq, firings.c.labels).where(firings.c.latest & firings.c.ends_at.is_(None))
+    return [(row.seq, row.labels) for row in await connection.execute(query)]
+
+
+async def recheck(connection: AsyncConnection, numbers: Sequence[int], moment: datetime) -> None:
+    """Have these looked at again at the moment."""
+    if numbers:
+        statement = update(firings).where(firings.c.seq == bindparam("b_seq")).values(recheck_at=bindparam("b_moment"))
+        await connection.execute(statement, [{"b_seq": number, "b_moment": moment} for number in numbers])
+
+
 async def waiting(connection: AsyncConnection, keys: Collection[str], after: int, limit: int = 1000) -> list[Firing]:
     """Firings of these keys that are not over and have no incident, above a decision number."""
     mine = text(WAITING) & among(connection, firings.c.key, keys) & (firings.c.seq > after)
@@ -59,6 +72,36 @@ async def page(
     return [to_firing(row) for row in await connection.execute(query)]
 
 
+async def first(connection: AsyncConnection, incident: str, limit: int) -> list[Firing]:
+    """The firings of an incident that were decided first, in that order."""
+    query = select(firings).where(firings.c.incident == incident).order_by(firings.c.seq).limit(limit)
+    return [to_firing(row) for row in await connection.execute(query)]
+
+
+async def staying(
+    connection: AsyncConnection, incident: str, without: Collection[str]
+) -> tuple[bool, Severity | None, frozenset[str]]:
+    """What an incident has left without what is not over of these alerts: whether any other alert, the worst severity, and
+    the keys of what is not over."""
+    mine, named = firings.c.incident == incident, among(connection, firings.c.fingerprint, without)
+    ends = firings.c.ends_at.is_not(None)
+    left = select(func.count().filter(~named), func.min(firings.c.severity).filter(~named | ends)).where(mine)
+    others, worst = (await connection.execute(left)).one()
+    keys = await connection.execute(select(firings.c.key).distinct().where(mine & ~named & ~ends))
+    return bool(others), Severity(worst) if worst else None, frozenset(keys.scalars())
+
+
+async def hand_over(connection: AsyncConnection, source: str, target: str) -> None:
+    """All firings of one incident belong to another from now on, those that are over too."""
+    await connection.execute(update(firings).where(firings.c.incident == source).values(incident=target))
+
+
+async def move(connection: AsyncConnection, moved: Collection[str], target: str) -> None:
+    """The latest firings of these alerts belong to another incident from now on."""
+    mine = firings.c.latest & among(connection, firings.c.fingerprint, moved)
+    await connection.execute(update(firings).where(mine).values(incident=target))
+
+
 async def add(connection: AsyncConnection, began: Sequence[Firing], known: Collection[str]) -> None:
     """Store new firings with their decisions; of each fingerprint the last one is its latest. `known` had one before."""
     if not began:
@@ -82,6 +125,8 @@ _CHANGING = (
     "recheck_at",
     "closed_at",
     "closed_before",
+    "expires_at",
+    "muted_by",
 )
 _KEEP_UP = update(firings).where(firings.c.seq == bindparam("b_seq")).values({name: bindparam(f"b_{name}") for name in _CHANGING})
 
@@ -121,6 +166,8 @@ def _row(firing: Firing, is_latest: bool) -> dict[str, Any]:
         "recheck_at": firing.recheck_at,
         "closed_at": firing.closed_at,
         "closed_before": firing.closed_before,
+        "expires_at": firing.expires_at,
+        "muted_by": firing.muted_by,
         "decided_incident": decision.incident,
         "decided_severity": decision.severity,
         "action": decision.action,
@@ -163,5 +210,7 @@ def to_firing(row: Row[Any]) -> Firing:
         recheck_at=row.recheck_at,
         closed_at=row.closed_at,
         closed_before=row.closed_before,
+        expires_at=row.expires_at,
+        muted_by=row.muted_by,
         decision=decision,
     )

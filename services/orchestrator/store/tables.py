@@ -23,6 +23,7 @@ outbox = outbox_table(metadata)
 work = work_table(metadata)
 
 RECHECK = "recheck_at IS NOT NULL"
+OPEN = "ends_at IS NULL"
 WAITING = "latest AND incident IS NULL AND ends_at IS NULL"
 
 firings = Table(
@@ -56,9 +57,12 @@ firings = Table(
     Column("closed_before", BigInteger),
     Column("decided_incident", Text),
     Column("decided_severity", Text),
+    Column("expires_at", UtcDateTime),
+    Column("muted_by", Text),
     Index("firings_latest", "fingerprint", unique=True, postgresql_where=text("latest"), sqlite_where=text("latest")),
     Index("firings_history", "fingerprint", "seq"),
     Index("firings_incident", "incident", "seq"),
+    Index("firings_open", "state", postgresql_where=text(OPEN), sqlite_where=text(OPEN)),
     Index("firings_recheck", "recheck_at", postgresql_where=text(RECHECK), sqlite_where=text(RECHECK)),
     Index("firings_waiting", "key", postgresql_where=text(WAITING), sqlite_where=text(WAITING)),
 )
@@ -153,6 +157,29 @@ answers = Table(
     Column("at", UtcDateTime, nullable=False),
     Index("answers_age", "at"),
 )
+
+maintenance = Table(
+    "maintenance",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False, unique=True),
+    Column("revision", BigInteger, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("match", JSON, nullable=False),
+    Column("starts", Text, nullable=False),
+    Column("duration", Integer, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("rrule", Text),
+    Column("reason", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("over_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("ended_by", Text),
+    Column("end_reason", Text),
+)
+"""`starts` is by the clock on the wall in `zone`, `duration` in seconds. `over_at`: after that it covers nothing any more.
+`revision` numbers the changes of the whole table, so that its highest one tells whether anything has changed."""
 
 shadows = Table(
     "shadows",

@@ -1,10 +1,12 @@
 """What the tests of the command line share: the command line itself, and a real Tocsin for it to ask."""
 
 import asyncio
+import http.server
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,3 +93,28 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield Running(process.url, storage)
         loop.call_soon_threadsafe(stop.set)
         thread.join(20)
+
+
+@contextmanager
+def answering(status: int, body: str, date: str | None = None) -> Iterator[str]:
+    """A server that always answers the same; yields its address."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response_only(status)
+            if date:
+                self.send_header("Date", date)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()

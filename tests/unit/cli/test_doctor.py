@@ -1,49 +1,22 @@
 """One failing or warning test for each line of `tocsin doctor`, and one where all is well."""
 
 import hashlib
-import http.server
 import os
 import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from schemas.topics import TOPICS
-from services.cli.doctor import files, outside, standing
-from services.cli.doctor.finding import Status
-from services.config import AccessSection, Config, SlackSection, Token
+from services.cli.doctor import evidence, files, outside, standing
+from services.cli.doctor.finding import Finding, Status
+from services.config import AccessSection, Config, ConfigFile, SlackSection, Token
 from services.process import Settings, storage_lock
+from tests.support.numbers import WORDS, NumberServer
 from tests.support.processes import free_port
 from tests.support.slack import SlackServer
-from tests.unit.cli.conftest import Running, Tocsin
-
-
-@contextmanager
-def answering(status: int, body: str, date: str | None = None) -> Iterator[str]:
-    """A server that always answers the same; yields its address."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response_only(status)
-            if date:
-                self.send_header("Date", date)
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+from tests.unit.cli.conftest import Running, Tocsin, answering
 
 
 def with_token(*tokens: Token) -> Config:
@@ -63,6 +36,15 @@ def test_before_the_first_start_nothing_fails(tocsin: Tocsin, tmp_path: Path) ->
     assert outcome.status == 0
     assert "fail" not in {finding["status"] for finding in outcome.json}
     assert not (tmp_path / "none").exists()
+
+
+def test_a_doubtful_configuration_is_warned_of(tmp_path: Path) -> None:
+    file = tmp_path / "tocsin.yaml"
+    file.write_text("rules: [{name: a, action: open}, {name: b, action: open}, {name: c, action: open}]\n")
+    config, finding = files.config(Settings(config_file=file))
+    assert (config is not None, finding.status) == (True, Status.WARN)
+    assert finding.text.startswith(f"{file}:1:34: warning: rules.1: 'b' never decides")
+    assert finding.text.endswith("(and 1 more)")
 
 
 def test_a_broken_configuration_fails(tocsin: Tocsin, tmp_path: Path) -> None:
@@ -176,6 +158,65 @@ async def test_slack_is_asked_about_the_channel(channel: str, status: Status) ->
         finding = await outside.slack(Settings(slack_token=server.token), config)
     assert finding.status is status
     assert channel.lstrip("#") in finding.text
+
+
+PROMETHEUS = """\
+prometheus: {{url: "{url}", timeout: 1s}}
+slos:
+  - {{name: web, match: 'service="web"', query: good, degraded: {{above: 0.01}}, outage: {{above: 0.1}}}}
+  - {{name: api, match: 'service="api"', query: "{query}", degraded: {{above: 0.01}}, outage: {{above: 0.1}}}}
+saturation:
+  - {{name: disk, query: "{query}", above: 0.9}}
+"""
+
+
+async def asked_of_prometheus(folder: Path, query: str, url: str | None = None) -> list[Finding]:
+    """What is found when two queries are answered by this word."""
+    file = folder / "tocsin.yaml"
+    async with NumberServer({"good": 0.0, "other": 0.5} | {word: word for word in WORDS}) as server:
+        file.write_text(PROMETHEUS.format(url=url or server.url, query=query))
+        return await evidence.prometheus(ConfigFile.open(file))
+
+
+async def test_every_query_is_asked_once(tmp_path: Path) -> None:
+    [finding] = await asked_of_prometheus(tmp_path, "other")
+    assert (finding.status, finding.text) == (Status.OK, "3 of 3 queries are answered with a number")
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "said", "hint"),
+    [
+        ("nan", Status.FAIL, "expected one number, Prometheus answered NaN", "Mend the query"),
+        ("nobody_knows", Status.FAIL, "Prometheus refuses the query", "Mend the query"),
+        ("empty", Status.WARN, "expected one number, Prometheus has no data", "measured for long enough"),
+        ("401", Status.FAIL, "Prometheus lets nobody in with these credentials (401)", "token_file"),
+        ("slow", Status.FAIL, "within 1 s", "prometheus.timeout"),
+    ],
+)
+async def test_a_query_without_a_number_fails_at_its_place(
+    tmp_path: Path, query: str, status: Status, said: str, hint: str
+) -> None:
+    finding = (await asked_of_prometheus(tmp_path, query))[0]
+    assert finding.status is status
+    assert finding.text.startswith(f"{tmp_path}/tocsin.yaml:4:41: api")
+    assert said in finding.text
+    assert hint in finding.hint
+
+
+async def test_what_all_queries_have_in_common_is_said_once(tmp_path: Path) -> None:
+    [finding] = await asked_of_prometheus(tmp_path, "good", f"http://127.0.0.1:{free_port()}")
+    assert "tocsin.yaml:3:41: web (and 2 more): http://127.0.0.1:" in finding.text
+    assert "Does Prometheus run there?" in finding.hint
+
+
+async def test_a_prometheus_that_is_not_asked_anything_is_no_failure(tmp_path: Path) -> None:
+    file = tmp_path / "tocsin.yaml"
+    found = []
+    for text in ("", "prometheus: {url: 'http://127.0.0.1:1'}"):
+        file.write_text(text)
+        found += await evidence.prometheus(ConfigFile.open(file))
+    found += await evidence.prometheus(None)
+    assert [finding.status for finding in found] == [Status.OK, Status.WARN, Status.WARN]
 
 
 async def test_a_server_that_is_not_ready_fails() -> None:

@@ -38,6 +38,61 @@ def test_a_good_configuration_is_summed_up_with_its_hash(tocsin: Tocsin, tmp_pat
     assert tocsin("check-config", TOCSIN_CONFIG_FILE=str(file)).status == 0
 
 
+WHOLE = """\
+include: [more.yaml]
+severity: {rules: [{name: a, match: a=b, severity: S1}]}
+correlation: {by: [team], rules: [{name: a, match: a=b, by: [cluster]}, {name: b, by: [service]}]}
+rules: [{name: a, match: a=b, action: record}, {name: b, match: c=d, action: ignore}, {name: c, match: e=f, action: record}]
+timers: {quiet_period: 90m, stale_after: 1d}
+guard: {openings: 3, within: 5m}
+dependencies: {web: [db], api: [db]}
+alertmanager: {urls: ["http://one:9093", "http://two:9093"]}
+prometheus: {url: "http://prometheus:9090"}
+slos: [{name: web-errors, match: a=b, query: q, degraded: {above: 1}, outage: {above: 2}}]
+shadow: {file: candidate.yaml}
+"""
+
+
+def test_all_that_a_configuration_says_is_summed_up(tocsin: Tocsin, tmp_path: Path) -> None:
+    file = tmp_path / "tocsin.yaml"
+    file.write_text(WHOLE)
+    (tmp_path / "more.yaml").write_text("maintenance: [{name: move, match: a=b, starts: 2026-01-01T00:00, duration: 1h}]\n")
+    (tmp_path / "candidate.yaml").write_text("")
+    ok, *lines = tocsin("check-config", str(file)).out.splitlines()
+    assert re.fullmatch(r"OK sha256:[0-9a-f]{64} \(2 files\)", ok)
+    assert [line.strip() for line in lines] == [
+        "severity from the label 'severity', 5 words beside s1 … s4; 1 rule may raise an incident",
+        "alerts belong together by team; 2 rules for others",
+        "rules: 2 record, 1 ignore",
+        "mitigation proposed after 1h30m, reopened within 30m, stale after 1d",
+        "guard: at most 3 incidents open within 5m",
+        "dependencies: web, api",
+        "maintenance: move",
+        "SLOs: web-errors",
+        "Alertmanager: http://one:9093, http://two:9093",
+        "Prometheus: http://prometheus:9090",
+        "shadow: candidate.yaml is tried beside it, without effect",
+        "Slack: not configured, messages go to the board only",
+        "0 tokens, 0 of them may send alerts; 0 people",
+    ]
+    told = tocsin("check-config", str(file), "-o", "json").json
+    assert (told["ok"], told["warnings"], told["files"]) == (True, [], [str(file), str(tmp_path / "more.yaml")])
+    assert told["summary"] == [line.strip() for line in lines]
+
+
+def test_a_warning_is_told_and_is_no_fault(tocsin: Tocsin, tmp_path: Path) -> None:
+    file = tmp_path / "tocsin.yaml"
+    file.write_text('rules:\n  - {name: a, action: open}\n  - {name: "b\\e[31m", action: open}\n')
+    outcome = tocsin("check-config", str(file))
+    warning, ok, *_ = outcome.out.splitlines()
+    assert outcome.status == 0
+    assert warning.startswith(f"{file}:3:5: warning: rules.1: 'b")
+    assert ok.startswith("OK ")
+    assert "\x1b" not in outcome.out
+    (told,) = tocsin("check-config", str(file), "-o", "json").json["warnings"]
+    assert (told["file"], told["line"], told["column"]) == (str(file), 3, 5)
+
+
 def test_a_missing_configuration_is_a_fault(tocsin: Tocsin, tmp_path: Path) -> None:
     outcome = tocsin("check-config", str(tmp_path / "none.yaml"))
     assert outcome.status == 1

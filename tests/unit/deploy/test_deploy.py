@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,19 @@ WRITTEN = sorted(path for path in [*PAGES, *DEPLOY.rglob("*"), *(ROOT / "docs").
 METRIC = re.compile(r"\b(?:tocsin_[a-z0-9_]+|up)\b")
 
 
+AN_SLO = """\
+prometheus: {url: "http://127.0.0.1:1"}
+slos: [{name: web, match: 'service="web"', query: x, degraded: {above: 1}, outage: {above: 2}}]
+"""
+
+
 @pytest.fixture
 def metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Metric]:
     """Everything that a process with all three services shows, by the name of the metric."""
     registry = CollectorRegistry()
     monkeypatch.setattr("services.process.new_registry", lambda: registry)
-    with closing(assemble(Settings(storage=tmp_path, port=0), Clock())) as process:
+    (tmp_path / "tocsin.yaml").write_text(AN_SLO)
+    with closing(assemble(Settings(storage=tmp_path, port=0, config_file=tmp_path / "tocsin.yaml"), Clock())) as process:
         process.metrics.loop_failures.labels("a.loop")  # shown once the loops run
     return {_shown(metric): metric for metric in registry.collect()}
 
@@ -143,22 +151,39 @@ class TestConfiguration:
         assert ConfigFile.open(EXAMPLE).config == Config()
 
     def test_what_is_commented_out_loads_too_and_nothing_is_missing(self, tmp_path: Path) -> None:
-        path = tmp_path / "tocsin.yaml"
-        path.write_text(re.sub(r"^#(?=\S|  )", "", EXAMPLE.read_text(), flags=re.MULTILINE))
+        path = _uncommented(tmp_path)
         try:
-            ConfigFile.open(path)
+            found = ConfigFile.open(path)
         except ConfigError as error:
             pytest.fail(str(error))
+        assert found.warnings == ()
         assert set(_paths(_yaml(path))) >= set(_keys(Config))
+
+    def test_what_is_commented_out_is_the_default_where_there_is_one(self, tmp_path: Path) -> None:
+        given = ConfigFile.open(_uncommented(tmp_path)).config
+        assert given.alertmanager is not None and given.prometheus is not None
+        assert (given.alertmanager.interval, given.alertmanager.timeout) == (timedelta(minutes=1), timedelta(seconds=10))
+        assert (given.prometheus.timeout, given.prometheus.refresh) == (timedelta(seconds=5), timedelta(seconds=30))
+        assert given.slos[0].sustained == given.slos[1].sustained
+        assert given.slos[0].severity == given.slos[1].severity
 
     def test_the_reference_lists_exactly_the_keys_that_there_are(self) -> None:
         rows = re.findall(r"^\| `([a-z_.\[\]0-9]+)` \|", _section(ROOT / "docs" / "user-guide.md", "Configuration"), re.MULTILINE)
         assert sorted(rows) == sorted(_keys(Config))
 
 
+def _uncommented(folder: Path) -> Path:
+    """The example with all that is commented out, and the files that it names."""
+    path = folder / "tocsin.yaml"
+    path.write_text(re.sub(r"^#(?=\S|  )", "", EXAMPLE.read_text(), flags=re.MULTILINE))
+    (folder / "candidate.yaml").write_text("timers: {quiet_period: 10m}\n")
+    return path
+
+
 def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """`severity.label`, `access.tokens[].name`: every key that holds a value."""
-    for name, field in model.model_fields.items():
+    for attribute, field in model.model_fields.items():
+        name = field.alias or attribute
         inner = _model_in(field.annotation)
         if inner is None:
             yield prefix + name

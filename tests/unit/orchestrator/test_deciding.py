@@ -1,5 +1,6 @@
 """What becomes of each firing, and what that does to incidents."""
 
+from dataclasses import replace
 from datetime import datetime
 from itertools import permutations
 
@@ -94,6 +95,32 @@ def test_any_severity_joins_the_open_incident_of_its_key(desk: Desk) -> None:
     assert [firing.incident for firing in outcome.began] == ["INC-1", "INC-2"]
     assert desk.incidents["INC-1"].alerts.firing == 2
     assert desk.incidents["INC-1"].alerts.gating == 1
+
+
+def test_alerts_that_join_are_told_by_the_rule_and_the_reason_by_which_they_did() -> None:
+    desk = Desk(replace(POLICY, dependencies={"web": ("db",)}))
+    desk.take(an_alert("Slow", severity="s3"), an_alert("DbDown", service="db"))
+    depends, same = desk.take(an_alert(), an_alert("DbFull", service="db")).events[-2:], desk.take(an_alert("Late", service="db"))
+    assert (depends[-1].actor.name, depends[-1].change["count"]) == ("dependency", 2)
+    assert depends[-1].reason == "S1 alert ErrorRateHigh (service=web,env=gprd) joins INC-1: web which depends on db."
+    assert same.events[-1].actor.name == "attach-same-key"
+
+
+def test_what_waited_is_told_why_it_joined_and_not_why_it_was_recorded(desk: Desk) -> None:
+    desk.take(an_alert("Slow", severity="s3"))
+    joined = desk.take(an_alert()).events[-1]
+    assert (joined.text, joined.actor.name, joined.reason) == (
+        "1 alert linked: Slow",
+        "attach-same-key",
+        "INC-1 was opened for the same key",
+    )
+
+
+def test_what_fires_again_is_told_by_the_rule_that_reopened(desk: Desk) -> None:
+    desk.take(an_alert())
+    desk.order("INC-1", ask.Move(Step.MITIGATE))
+    reopened, linked = desk.take(an_alert("Again")).events
+    assert (reopened.actor.name, linked.actor.name) == ("refire", "refire")
 
 
 def test_a_worse_alert_raises_the_severity_with_the_reason(desk: Desk) -> None:

@@ -9,7 +9,7 @@ from alembic import op
 from services.runtime.db import UtcDateTime
 
 revision = "0005"
-down_revision = "0002"
+down_revision = "0004"
 
 
 def upgrade() -> None:
