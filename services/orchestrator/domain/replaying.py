@@ -94,7 +94,7 @@ _UNATTENDED = "nobody can act on an incident that was never opened: it counts as
 
 class Replay:
     """Plays a log. `first` are the numbers of the first decision and the first incident of it, `opened_later` the incidents
-    that were opened for firings after their decision, by the number of that; it may grow while the log is played."""
+    that were opened for firings after their decision, by the number of that, as far as they are known yet."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Replay:
     ) -> None:
         self.simulation = Simulation(policy, world=world)
         self.simulation.world.next_decision, self.simulation.world.next_incident = first
-        self._opened_later = opened_later if opened_later is not None else {}
+        self._opened_later = dict(opened_later or {})
         self._compared = compared
         self._real: set[str] = set()
         self.report = Report()
@@ -124,6 +124,13 @@ class Replay:
         self._note_turns(outcome)
         for firing in outcome.began:
             self._compare(firing, what.decided)
+
+    def learn(self, decision: int, incident: str) -> None:
+        """One more incident that was opened for a firing after its decision."""
+        self._opened_later[decision] = incident
+        opening = self.report.openings.get(decision)
+        if opening is not None:
+            self._pair(incident, opening.incident)
 
     def finish(self, moment: datetime) -> Report:
         """What falls due until the moment, and then the report."""
@@ -177,13 +184,14 @@ class Replay:
         firings = {firing.decision.seq: firing for firing in outcome.changed if firing.decision}
         for turn in outcome.turns:
             if turn.event == "opened" and turn.incident is not None and turn.seq in firings:
-                if turn.seq in self._opened_later:
-                    self._pair(self._opened_later[turn.seq], turn.incident)
                 self._opened(firings[turn.seq], turn.incident, "later", turn.reason)
 
     def _opened(self, firing: Firing, name: str, rule: str, reason: str) -> None:
         assert firing.decision is not None
-        incident = self.simulation.world.incidents[name]
+        incident, was = self.simulation.world.incidents[name], self.report.was_opened.get(firing.decision.seq)
+        real = was.incident if was is not None else self._opened_later.get(firing.decision.seq)
+        if real is not None:
+            self._pair(real, name)
         self.report.openings[firing.decision.seq] = Opening(
             at=incident.opened_at,
             seq=firing.decision.seq,

@@ -8,6 +8,7 @@ from schemas.incidents import Incident
 from schemas.vocabulary import Action, Severity
 from services.orchestrator.domain.firings import Decision, Firing
 from services.orchestrator.domain.ledger import Turn
+from services.orchestrator.domain.maintenance import Planned
 from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.replaying import Decided, Heard, Opening, Ordered, Replay
 from services.orchestrator.domain.simulation import Played
@@ -80,14 +81,36 @@ class News:
     would_open: Sequence[WouldOpen] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From when to when there was an incident; None where it is not known, and where it has no end yet."""
+
+    began: datetime | None
+    ended: datetime | None
+
+
+def beginning(here: datetime, memory: timedelta, spans: Iterable[Span]) -> datetime:
+    """From when on the log is to be played for a candidate to know at `here` all that it may look at: a moment at which there
+    was no incident and had lately been none, `memory` being how far decisions look back. `FURTHEST` back at most."""
+    furthest, waiting = here - FURTHEST, list(spans)
+    moment = here - memory
+    while moment > furthest:
+        alive = [span for span in waiting if span.ended is None or span.ended + memory >= moment]
+        before = [span.began for span in alive if span.began is None or span.began < moment]
+        if not before:
+            return moment
+        moment = min((began or furthest) - memory for began in before)
+        waiting = [span for span in waiting if span.began is None or span.began < moment]
+    return furthest
+
+
 class Shadow:
     """A candidate that follows the log from its decision `first` on. `moment` is how far it has come."""
 
     def __init__(self, policy: Policy, first: int, moment: datetime) -> None:
         self.policy, self.moment = policy, moment
         self.world = Beside(first, 1)
-        self._opened_later: dict[int, str] = {}
-        self._replay = Replay(policy, (first, 1), self._opened_later, world=self.world, compared=self._compared)
+        self._replay = Replay(policy, (first, 1), world=self.world, compared=self._compared)
         self._decisions: list[Compared] = []
         self._opened: list[Opened] = []
         self._told: dict[str, tuple[Severity, bool]] = {}
@@ -96,8 +119,12 @@ class Shadow:
         """Incidents that were opened in earnest for firings that had been decided before."""
         for turn in openings:
             if turn.incident is not None:
-                self._opened_later[turn.seq] = turn.incident
+                self._replay.learn(turn.seq, turn.incident)
                 self._opened.append(Opened(turn.seq, turn.at, turn.incident))
+
+    def plan(self, planned: Sequence[Planned]) -> None:
+        """All that people have planned so far."""
+        self._replay.simulation.plan(planned)
 
     def play(self, step: Heard | Ordered) -> None:
         """The next step of the log."""

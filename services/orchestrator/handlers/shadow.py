@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.replaying import Heard
-from services.orchestrator.domain.shadowing import FURTHEST, News, Shadow
+from services.orchestrator.domain.shadowing import FURTHEST, News, Shadow, beginning
 from services.orchestrator.metrics import ShadowMetrics
 from services.orchestrator.store import shadows
 from services.orchestrator.store.shadows import Course
@@ -33,8 +33,9 @@ BIT = 500
 """Decisions played at once; each bit is one transaction at most."""
 BREATH = 50
 """Decisions after which others have their turn."""
-LOOK, PAUSE, AFTER_A_FAULT = 30.0, 1.0, 60.0
-"""Seconds: between two looks when nobody wakes us, at least between two that are woken, and after an unexpected error."""
+LOOK, GLANCE, PAUSE, AFTER_A_FAULT = 30.0, 2.0, 1.0, 60.0
+"""Seconds: between two looks when nobody wakes us, between two glances at whether there is another candidate, at least between
+two looks that are woken, and after an unexpected error."""
 LATEST = timedelta(minutes=1)
 """No transaction that decides takes longer: what was due before that is due whatever may still come."""
 TRIM = timedelta(minutes=1)
@@ -92,7 +93,14 @@ class Follower:
             except Unavailable as error:
                 log.warning("shadow_waits", reason=error.detail)
             await self._clock.sleep(PAUSE)
-            await self._waker.sleep(LOOK)
+            await self._something_new()
+
+    async def _something_new(self) -> None:
+        """Until somebody wakes us, there is another candidate, or it is time to look."""
+        known = self._candidate()
+        for _ in range(int(LOOK / GLANCE)):
+            if await self._waker.sleep(GLANCE) or self._candidate() is not known:
+                return
 
     async def _catch_up(self) -> None:
         """As long as there is more, but never more than half of the time."""
@@ -195,15 +203,18 @@ class Follower:
 
 
 async def _beginning(connection: AsyncConnection, course: Course, memory: timedelta, now: datetime) -> datetime:
-    """From when on the log is to be played: as far before the oldest incident that matters as decisions look back."""
+    """From when on the log is to be played, for the candidate to be where it was."""
     here = await shadows.decided_at(connection, course.position) or now
-    oldest = await shadows.oldest_that_matters(connection, course.policy, here - memory)
-    return max(min(oldest or here, here) - memory, here - FURTHEST)
+    since = here - FURTHEST
+    first = await shadows.first_since(connection, since)
+    return beginning(here, memory, await shadows.spans(connection, course.policy, first, since))
 
 
 async def _play(shadow: Shadow, bit: Bit) -> None:
     """Others have their turn now and then."""
     shadow.learn(bit.openings)
+    if bit.planned is not None:
+        shadow.plan(bit.planned)
     played = 0
     for step in bit.steps:
         shadow.play(step)

@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, exists, func, insert, or_, select, text, update
+from sqlalchemy import delete, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.domain.shadowing import Compared, News, Opened, WouldOpen
-from services.orchestrator.store.tables import OPEN_STATES, events, firings, incidents, shadow_decisions, shadow_openings, shadows
+from schemas.vocabulary import IncidentState
+from services.orchestrator.domain.shadowing import Compared, News, Opened, Span, WouldOpen
+from services.orchestrator.store.tables import events, firings, incidents, shadow_decisions, shadow_openings, shadows
 from services.runtime.db import upsert
 
 KEPT = timedelta(days=30)
 LEASE = timedelta(seconds=90)
 """How long nobody takes over from a leader of whom nothing is heard."""
+_OPEN = [state for state in IncidentState if state.open]
 TRIMMED = 1000
 """How many rows are forgotten at once."""
 
@@ -99,29 +101,34 @@ async def trim(connection: AsyncConnection, now: datetime) -> None:
     await connection.execute(delete(shadows).where((shadows.c.until < old) & ~or_(*kept)))
 
 
-async def oldest_that_matters(connection: AsyncConnection, policy: str, since: datetime) -> datetime | None:
-    """When the oldest incident began that is open or was over since a moment, in earnest or for the candidate."""
-    began = select(func.min(events.c.recorded_at)).join(incidents, events.c.incident == incidents.c.id)
-    real = began.where((events.c.version == 1) & or_(text(OPEN_STATES), incidents.c.resolved_at >= since))
-    lasts = or_(shadow_openings.c.ended_at.is_(None), shadow_openings.c.ended_at >= since)
-    mine = (shadow_openings.c.policy == policy) & shadow_openings.c.would_be.is_not(None) & lasts
-    would_be = select(func.min(shadow_openings.c.at)).where(mine)
-    found = [(await connection.execute(query)).scalar_one() for query in (real, would_be)]
-    return min((moment for moment in found if moment is not None), default=None)
+async def spans(connection: AsyncConnection, policy: str, first: int, since: datetime) -> list[Span]:
+    """From when to when there was an incident, in earnest or for the candidate, as far as anything of it happened from the
+    decision `first` on, which was made at `since`."""
+    began, ended = func.min(events.c.recorded_at), func.max(events.c.recorded_at)
+    at_the_beginning, is_open = func.min(events.c.version) == 1, incidents.c.state.in_(_OPEN)
+    real = select(began, ended, at_the_beginning, is_open).join(incidents, events.c.incident == incidents.c.id)
+    known = real.where(events.c.position >= first).group_by(events.c.incident, incidents.c.state)
+    would_be = (shadow_openings.c.policy == policy) & shadow_openings.c.would_be.is_not(None) & (shadow_openings.c.at >= since)
+    mine = select(shadow_openings.c.at, shadow_openings.c.ended_at).where(would_be)
+    found = [Span(row[0] if row[2] else None, None if row[3] else row[1]) for row in await connection.execute(known)]
+    return found + [Span(row.at, row.ended_at) for row in await connection.execute(mine)]
 
 
 async def decided_at(connection: AsyncConnection, decision: int) -> datetime | None:
     """When the decision with this number was made."""
-    found: datetime | None = (
-        await connection.execute(select(firings.c.decided_at).where(firings.c.seq == decision))
-    ).scalar_one_or_none()
+    query = select(firings.c.decided_at).where(firings.c.seq == decision)
+    found: datetime | None = (await connection.execute(query)).scalar_one_or_none()
     return found
 
 
 async def first_since(connection: AsyncConnection, since: datetime) -> int:
-    """The number of the first decision that was made since a moment. Looks backwards, so it costs what is younger."""
-    before = select(firings.c.seq).where(firings.c.decided_at < since).order_by(firings.c.seq.desc()).limit(1)
-    return ((await connection.execute(before)).scalar_one_or_none() or 0) + 1
+    """The number of the first decision that was made since a moment, found by halving: later decisions have higher numbers."""
+    low, high = 1, await last_decision(connection) + 1
+    while low < high:
+        middle = (low + high) // 2
+        at = await decided_at(connection, middle)
+        low, high = (middle + 1, high) if at is None or at < since else (low, middle)
+    return low
 
 
 _OPENED = ("was",)

@@ -13,7 +13,9 @@ from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.ledger import Turn
+from services.orchestrator.domain.maintenance import Planned
 from services.orchestrator.domain.replaying import Heard, Ordered
+from services.orchestrator.store import maintenance
 from services.orchestrator.store.history import COLUMNS, RELEVANT, Assembly, ordered
 from services.orchestrator.store.tables import events, firings, turns
 from services.runtime.db import among
@@ -29,11 +31,12 @@ _OF_AN_END = (
 
 @dataclass(frozen=True)
 class Bit:
-    """What is new: the steps to play, the openings of incidents for firings that were decided before, the number of the last
-    decision there is, and whether that was all."""
+    """What is new: the steps to play, the openings of incidents for firings that were decided before, maintenance that people
+    planned (all of it; None when nothing changed), the number of the last decision there is, and whether that was all."""
 
     steps: Sequence[Heard | Ordered]
     openings: Sequence[Turn]
+    planned: Sequence[Planned] | None
     last: int
     whole: bool
 
@@ -44,7 +47,7 @@ class Tail:
     def __init__(self, first: int, since: datetime) -> None:
         self.next = first
         self._since = since
-        self._turn = 0
+        self._turn = self._revision = 0
         self._open: set[int] = set()
         self._done: set[tuple[str, int]] = set()
         self._assembly = Assembly()
@@ -61,11 +64,11 @@ class Tail:
         until = max(self.next, last + 1) if whole else rows[-1].seq
         ends = await self._ends(connection)
         orders = await self._orders(connection, until)
-        openings = await self._openings(connection)
+        openings, planned = await self._openings(connection), await self._planned(connection)
         self._note(ends, orders)
         steps = self._assemble(rows, until, whole)
         self._done = {(row.incident, row.version) for row in orders if row.position >= self.next}
-        return Bit(steps, openings, last, whole)
+        return Bit(steps, openings, planned, last, whole)
 
     async def _ends(self, connection: AsyncConnection) -> list[Row[Any]]:
         """Of firings that were read without their end, those that have one."""
@@ -85,6 +88,13 @@ class Tail:
         rows = (await connection.execute(select(turns).where(mine).order_by(turns.c.id))).all()
         self._turn = rows[-1].id if rows else self._turn
         return [Turn(row.seq, row.at, row.event, row.incident, row.reason) for row in rows]
+
+    async def _planned(self, connection: AsyncConnection) -> Sequence[Planned] | None:
+        revision = await maintenance.revision(connection)
+        if revision == self._revision:
+            return None
+        self._revision = revision
+        return await maintenance.live(connection, self._since)
 
     def _note(self, ends: Sequence[Row[Any]], orders: Sequence[Row[Any]]) -> None:
         for row in ends:
