@@ -12,6 +12,7 @@ from schemas.vocabulary import Severity
 from services.config import ConfigFile
 from services.orchestrator.api import maintenance, overrides, reads, regrouping, shadow, triage
 from services.orchestrator.candidatefile import CandidateFile
+from services.orchestrator.console.shadow import shadow_page
 from services.orchestrator.domain.evidence import SloState
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.handlers.alerts import Intake
@@ -93,6 +94,7 @@ def build(
     journal.timers = (timers, rechecks)
     candidate = CandidateFile(config, ShadowMetrics(registry))
     follower = Follower(database, candidate, clock, candidate.metrics)
+    reports = ShadowReports(database, candidate, policy, clock)
     journal.followers = (follower.wake,)
     consumer = Consumer(
         service=NAME, bus=bus, database=database, offsets=Offsets(tables.offsets), topics=READS,
@@ -144,7 +146,8 @@ def build(
             overrides.routes(commands, grants),
             maintenance.routes(planner, grants, clock),
             regrouping.routes(Regrouping(commands, journal, policy), grants),
-            shadow.routes(ShadowReports(database, candidate, policy, clock), grants, clock),
+            shadow.routes(reports, grants, clock),
+            shadow_page(reports, grants, clock),
         ),
         readiness=readiness,
     )
