@@ -12,6 +12,7 @@ from schemas import topics
 from services.config import ConfigFile
 from services.orchestrator.api import explaining, maintenance, overrides, reads, regrouping, shadow, triage
 from services.orchestrator.candidatefile import CandidateFile
+from services.orchestrator.console.shadow import shadow_page
 from services.orchestrator.domain.evidence import SloState
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.handlers.alerts import Intake
@@ -68,6 +69,7 @@ def build(
     core = _Core(bus, clock, config, database, metrics, OrchestratorMetrics(registry))
     candidate = CandidateFile(config, ShadowMetrics(registry))
     follower = Follower(database, candidate, clock, candidate.metrics)
+    reports = ShadowReports(database, candidate, core.policy, clock)
     core.journal.followers = (follower.wake,)
     consumer = core.consumer()
     return Part(
@@ -84,7 +86,8 @@ def build(
         },
         routers=(
             *core.routers(grants),
-            shadow.routes(ShadowReports(database, candidate, core.policy, clock), grants, clock),
+            shadow.routes(reports, grants, clock),
+            shadow_page(reports, grants, clock),
         ),
         readiness=partial(_readiness, consumer),
     )
