@@ -7,7 +7,7 @@ Same log, same policy: same decisions.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from schemas.alerts import AlertReceived
@@ -27,6 +27,9 @@ from services.orchestrator.domain.severity import Assessment, Found, assess, not
 from services.orchestrator.domain.spoken import written
 from services.orchestrator.domain.transitions import Step
 from services.orchestrator.domain.world import UMBRELLA_KEY, World
+
+MUTED_LOOK = timedelta(minutes=1)
+"""Somebody has silenced it: time alone opens nothing for it, and it is looked at again after so long."""
 
 _OPENS = frozenset({Where.OPEN, Where.TRIAGE, Where.UMBRELLA})
 
@@ -124,6 +127,9 @@ class Batch:
         """Look again at a firing that time alone may have changed. Its decision stands; what becomes of it now is a turn."""
         firing = self._world.latest.get(firing.fingerprint, firing)
         if firing.recheck_at is None or firing.recheck_at > self._now:
+            return
+        if firing.incident is None and firing.state is FiringState.MUTED:
+            self._ledger.keep(firing.but(recheck_at=self._now + MUTED_LOOK))
             return
         found = self._assess(firing)
         if firing.incident is not None:
