@@ -6,13 +6,33 @@ before the last known end is old news. Absence of an alert in a payload never me
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
-from schemas.alerts import AlertReceived
 from schemas.vocabulary import Action, AlertStatus, FiringState, Severity
+
+
+class Message(Protocol):
+    """What somebody says about an alert: `schemas.alerts.AlertReceived`, as far as decisions look at it."""
+
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def status(self) -> AlertStatus: ...
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+    @property
+    def annotations(self) -> Mapping[str, str]: ...
+    @property
+    def generator_url(self) -> str: ...
+    @property
+    def starts_at(self) -> datetime: ...
+    @property
+    def ends_at(self) -> datetime | None: ...
+    @property
+    def received_at(self) -> datetime: ...
 
 
 @dataclass(frozen=True)
@@ -87,7 +107,7 @@ class News(StrEnum):
     OLD = "old"
 
 
-def observe(latest: Firing | None, alert: AlertReceived) -> tuple[News, Firing]:
+def observe(latest: Firing | None, alert: Message) -> tuple[News, Firing]:
     """What the message says, given the latest firing known of its fingerprint; the firing it leads to or belongs to."""
     if latest is None:
         return _first_seen(alert, None)
@@ -98,7 +118,7 @@ def observe(latest: Firing | None, alert: AlertReceived) -> tuple[News, Firing]:
     return _first_seen(alert, latest.ends_at)
 
 
-def _first_seen(alert: AlertReceived, not_before: datetime | None) -> tuple[News, Firing]:
+def _first_seen(alert: Message, not_before: datetime | None) -> tuple[News, Firing]:
     firing = Firing(
         fingerprint=alert.fingerprint,
         labels=alert.labels,
@@ -115,29 +135,29 @@ def _first_seen(alert: AlertReceived, not_before: datetime | None) -> tuple[News
     return News.ENDED_UNSEEN, _ended(firing, alert)
 
 
-def _while_open(latest: Firing, alert: AlertReceived) -> tuple[News, Firing]:
-    seen = replace(latest, last_seen=max(latest.last_seen, alert.received_at))
+def _while_open(latest: Firing, alert: Message) -> tuple[News, Firing]:
+    seen = max(latest.last_seen, alert.received_at)
     if alert.status is AlertStatus.FIRING:
         if latest.not_before is not None and alert.starts_at <= latest.not_before:
             return News.OLD, latest
         earliest, newest = min(latest.starts_at, alert.starts_at), max(latest.newest_start, alert.starts_at)
-        return News.REPEATED, replace(seen, starts_at=earliest, newest_start=newest)
+        return News.REPEATED, latest.but(last_seen=seen, starts_at=earliest, newest_start=newest)
     if _end_of(alert) < latest.newest_start:
         return News.OLD, latest
-    return News.ENDED, _ended(seen, alert)
+    return News.ENDED, _ended(latest, alert, last_seen=seen)
 
 
-def _of_the_past(latest: Firing, alert: AlertReceived) -> tuple[News, Firing]:
+def _of_the_past(latest: Firing, alert: Message) -> tuple[News, Firing]:
     """The firing is over already; it may turn out to have begun earlier or ended later than was known."""
-    grown = replace(latest, starts_at=min(latest.starts_at, alert.starts_at))
+    grown = latest.but(starts_at=min(latest.starts_at, alert.starts_at))
     if alert.status is AlertStatus.RESOLVED:
-        grown = replace(grown, ends_at=max(latest.ends_at or alert.starts_at, _end_of(alert)))
+        grown = grown.but(ends_at=max(latest.ends_at or alert.starts_at, _end_of(alert)))
     return News.OLD, grown
 
 
-def _ended(firing: Firing, alert: AlertReceived) -> Firing:
-    return replace(firing, ends_at=_end_of(alert), state=FiringState.RESOLVED)
+def _ended(firing: Firing, alert: Message, **changes: datetime) -> Firing:
+    return firing.but(ends_at=_end_of(alert), state=FiringState.RESOLVED, **changes)
 
 
-def _end_of(alert: AlertReceived) -> datetime:
+def _end_of(alert: Message) -> datetime:
     return alert.ends_at or max(alert.starts_at, alert.received_at)
