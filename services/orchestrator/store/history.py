@@ -1,203 +1,162 @@
 """The recorded log, read in the order in which everything was decided: what a replay plays.
 
-It is what is stored anyway: firings with their decisions and ends, and what people did. One pass over the decisions in their
-order is enough; the ends of firings wait until the decision before which they were heard.
+It is what is stored anyway: firings with their decisions and ends, and what people did. Read it in one snapshot.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from heapq import heappop, heappush
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic_core import from_json
-from sqlalchemy import Row, Text, cast, func, select
+from sqlalchemy import JSON, Row, Text, func, or_, select, text, type_coerce
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from schemas.alerts import AlertReceived
-from schemas.incidents import Actor, Incident
-from schemas.vocabulary import Action, ActorKind, AlertStatus, Severity
-from services.orchestrator.domain.replaying import Decided, Heard, Ordered, known_slos
-from services.orchestrator.store.tables import events, firings, incidents, turns
+from schemas.incidents import Actor, Incident, SeverityChanged
+from schemas.vocabulary import ActorKind, IncidentState
+from services.orchestrator.domain.comparing import Later, Recorded
+from services.orchestrator.domain.replaying import ORDERS, Heard, Ordered
+from services.orchestrator.store.assembly import COLUMNS, Assembly
+from services.orchestrator.store.tables import OPEN_STATES, events, firings, incidents, turns
+from services.runtime.db import UtcDateTime
 
 CHUNK = 5000
-_RELEVANT = tuple(
-    f"tocsin.incident.{word}.v1"
-    for word in (
-        "opened", "severity_changed", "severity_unpinned", "promoted", "mitigated", "resolved", "reopened", "dismissed",
-    )
-)  # fmt: skip
-
-_COLUMNS = (
-    firings.c.seq,
-    firings.c.fingerprint,
-    cast(firings.c.labels, Text).label("labels"),
-    cast(firings.c.facts, Text).label("facts"),
-    firings.c.received_at,
-    firings.c.ends_at,
-    firings.c.closed_at,
-    firings.c.closed_before,
-    firings.c.decided_at,
-    firings.c.action,
-    firings.c.decided_incident,
-    firings.c.decided_severity,
-    firings.c.rule,
-)
+WARM_UP = timedelta(days=7)
+"""So long before its beginning a replay starts at most, to know what was open then."""
+_RAW = [
+    type_coerce(column, Text) if isinstance(column.type, JSON | UtcDateTime) else column
+    for column in (firings.c[name] for name in COLUMNS)
+]
+"""Columns as the driver gives them; SQLAlchemy would make values of them one by one, and not as fast."""
 
 
 @dataclass(frozen=True)
 class Extent:
-    """What a log holds from a moment on: the numbers of its first decision and incident, how many decisions, and its end."""
+    """What there is to play: from the decision `first` to `last`. Differences count from `since` on; what was decided before
+    only warms up. `incident` is the number of the first incident."""
 
-    first_decision: int
-    first_incident: int
-    decisions: int
-    until: datetime | None
-
-
-async def extent(connection: AsyncConnection, since: datetime) -> Extent:
-    """How much there is to play."""
-    query = select(func.min(firings.c.seq), func.count(), func.max(firings.c.decided_at)).where(firings.c.decided_at >= since)
-    first, count, until = (await connection.execute(query)).one()
-    mine = select(func.min(incidents.c.number)).where(incidents.c.id.in_(
-        select(events.c.incident).where((events.c.version == 1) & (events.c.recorded_at >= since))
-    ))  # fmt: skip
-    number = (await connection.execute(mine)).scalar_one()
-    return Extent(first or 1, number or 1, count, until)
+    since: datetime
+    start: datetime
+    first: int
+    last: int
+    incident: int
 
 
-async def recorded_incidents(connection: AsyncConnection, since: datetime) -> dict[str, Incident]:
-    """The incidents that began since a moment, as they are."""
-    names = select(events.c.incident).where((events.c.version == 1) & (events.c.recorded_at >= since))
-    rows = await connection.execute(select(incidents.c.body).where(incidents.c.id.in_(names)))
-    found = (Incident.model_validate(row.body) for row in rows)
-    return {incident.id: incident for incident in found}
+async def extent(connection: AsyncConnection, since: datetime | None, reach: timedelta) -> Extent | None:
+    """How much there is; None when nothing has been decided since then. `reach` is how far decisions look back."""
+    first, last = (await connection.execute(select(func.min(firings.c.seq), func.max(firings.c.seq)))).one()
+    if first is None:
+        return None
+    if since is not None:
+        start = await _start(connection, since, reach)
+        first = await _first_since(connection, start, first, last + 1)
+    else:
+        start = since = await _decided_at(connection, first)
+    if await _first_since(connection, since, first, last + 1) > last:
+        return None
+    return Extent(since, start, first, last, await _first_incident(connection, start))
 
 
-async def opened_later(connection: AsyncConnection, since: datetime) -> dict[int, str]:
-    """The incidents that were opened for firings after their decision, by the number of the decision."""
-    mine = (turns.c.event == "opened") & (turns.c.at >= since)
-    return {row.seq: row.incident for row in await connection.execute(select(turns.c.seq, turns.c.incident).where(mine))}
+async def _start(connection: AsyncConnection, since: datetime, reach: timedelta) -> datetime:
+    """Early enough to know what was open then, or over for not much longer than decisions look back."""
+    lately = select(events.c.incident).where(events.c.recorded_at >= since - reach)
+    concerned = or_(incidents.c.id.in_(lately), text(OPEN_STATES))
+    beginnings = select(func.min(events.c.recorded_at)).join(incidents, incidents.c.id == events.c.incident)
+    oldest = (await connection.execute(beginnings.where((events.c.version == 1) & concerned))).scalar_one()
+    return max(since - WARM_UP, min(since - reach, oldest or since))
 
 
-async def log(connection: AsyncConnection, since: datetime, first: int) -> AsyncIterator[Heard | Ordered]:
-    """Everything that decisions depended on, in its order, from the decision `first` on."""
-    orders = await _orders(connection, since)
-    assembly, after = _Assembly(orders), first - 1
-    while True:
-        query = select(*_COLUMNS).where(firings.c.seq > after).order_by(firings.c.seq).limit(CHUNK)
-        rows = (await connection.execute(query)).all()
-        for row in rows:
-            for step in assembly.take(row):
-                yield step
-        if len(rows) < CHUNK:
-            break
-        after = rows[-1].seq
-    for step in assembly.rest():
-        yield step
+async def _first_since(connection: AsyncConnection, moment: datetime, low: int, high: int) -> int:
+    """The first decision that was made then or later, by halving: numbers grow with time and have no gaps."""
+    while low < high:
+        middle = (low + high) // 2
+        if await _decided_at(connection, middle) < moment:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
-async def _orders(connection: AsyncConnection, since: datetime) -> Sequence[tuple[int, Ordered]]:
-    """What people did, with the number of the decision before which they did it."""
-    mine = events.c.type.in_(_RELEVANT) & (events.c.recorded_at >= since)
-    query = select(events).where(mine).order_by(events.c.position, events.c.recorded_at, events.c.incident, events.c.version)
-    found = []
-    for row in await connection.execute(query):
-        actor = Actor.model_validate(row.actor)
-        if actor.kind is ActorKind.PERSON:
-            found.append((row.position, Ordered(row.recorded_at, row.incident, row.type, row.change, actor, row.reason)))
+async def _decided_at(connection: AsyncConnection, number: int) -> datetime:
+    found: datetime = (await connection.execute(select(firings.c.decided_at).where(firings.c.seq == number))).scalar_one()
     return found
 
 
-@dataclass
-class _Assembly:
-    """Puts decisions, ends and orders into their order, and what was decided at one moment into one batch."""
+async def _first_incident(connection: AsyncConnection, start: datetime) -> int:
+    began = (events.c.incident == incidents.c.id) & (events.c.version == 1)
+    query = select(func.min(incidents.c.number)).join(events, began).where(events.c.recorded_at >= start)
+    found: int | None = (await connection.execute(query)).scalar_one()
+    if found is None:
+        found = ((await connection.execute(select(func.max(incidents.c.number)))).scalar_one() or 0) + 1
+    return found
 
-    orders: Sequence[tuple[int, Ordered]]
-    _next_order: int = 0
-    _ends: list[tuple[int, datetime, int, AlertReceived]] = field(default_factory=list)
-    _labels: dict[str, dict[str, str]] = field(default_factory=dict)
-    _batch: Heard | None = None
 
-    def take(self, row: Row[Any]) -> Iterator[Heard | Ordered]:
-        yield from self._before(row.seq)
-        facts = from_json(row.facts)
-        alert = self._alert(row, facts)
-        decided = Decided(
-            row.seq,
-            Action(row.action),
-            row.decided_incident,
-            Severity(row.decided_severity) if row.decided_severity else None,
-            row.rule,
-        )
-        yield from self._add(row.decided_at, alert, decided, facts)
-        over_unseen = row.closed_before is not None and row.closed_before <= row.seq
-        if row.closed_before is not None and row.closed_at is not None and not over_unseen:
-            end = alert.model_copy(update={"status": AlertStatus.RESOLVED, "ends_at": row.ends_at, "received_at": row.closed_at})
-            heappush(self._ends, (row.closed_before, row.closed_at, row.seq, end))
+async def recorded_incidents(connection: AsyncConnection, first: int) -> dict[str, Recorded]:
+    """The incidents from this number on, as they are."""
+    mine = incidents.c.number >= first
+    raises = select(events.c.incident, events.c.reason).join(incidents, incidents.c.id == events.c.incident)
+    raises = raises.where(mine & (events.c.type == SeverityChanged.TYPE)).order_by(events.c.incident, events.c.version)
+    raised = {row.incident: row.reason for row in await connection.execute(raises)}
+    began = (events.c.incident == incidents.c.id) & (events.c.version == 1)
+    rows = await connection.execute(select(incidents.c.id, incidents.c.body, events.c.change).join(events, began).where(mine))
+    return {
+        row.id: Recorded(Incident.model_validate(row.body), row.change["state"] == IncidentState.TRIAGE, raised.get(row.id, ""))
+        for row in rows
+    }
 
-    def rest(self) -> Iterator[Heard | Ordered]:
-        """What came after the last decision."""
-        yield from self._before(None)
-        if self._batch is not None:
-            yield self._batch
 
-    def _before(self, number: int | None) -> Iterator[Heard | Ordered]:
-        """Ends and orders before the decision with this number, whichever came first."""
-        while True:
-            end, order = self._end_before(number), self._order_before(number)
-            if end is None and order is None:
-                return
-            if end is not None and (order is None or end[:2] <= (order[0], order[1].at)):
-                heappop(self._ends)
-                yield from self._add(end[1], end[3], None, {})
-            elif order is not None:
-                self._next_order += 1
-                if self._batch is not None:
-                    yield self._batch
-                    self._batch = None
-                yield order[1]
+async def opened_later(connection: AsyncConnection, start: datetime) -> dict[int, Later]:
+    """The incidents that were opened for firings after their decision, by the number of the decision."""
+    mine = (turns.c.event == "opened") & (turns.c.at >= start)
+    rows = await connection.execute(select(turns.c.seq, turns.c.incident, turns.c.at).where(mine))
+    return {row.seq: Later(row.incident, row.at) for row in rows}
 
-    def _end_before(self, number: int | None) -> tuple[int, datetime, int, AlertReceived] | None:
-        return self._ends[0] if self._ends and (number is None or self._ends[0][0] <= number) else None
 
-    def _order_before(self, number: int | None) -> tuple[int, Ordered] | None:
-        if self._next_order >= len(self.orders):
-            return None
-        order = self.orders[self._next_order]
-        return order if number is None or order[0] <= number else None
+async def log(connection: AsyncConnection, extent: Extent) -> AsyncIterator[list[Heard | Ordered]]:
+    """Everything that decisions depended on, in its order, piece by piece."""
+    assembly, after = Assembly(await _orders(connection, extent.start)), extent.first - 1
+    while after < extent.last:
+        query = select(*_RAW).where(firings.c.seq > after).order_by(firings.c.seq).limit(CHUNK)
+        rows = (await connection.execute(query)).all()
+        yield assembly.take(rows)
+        after = rows[-1].seq
+    yield assembly.rest()
 
-    def _add(
-        self, at: datetime, alert: AlertReceived, decided: Decided | None, facts: dict[str, Any]
-    ) -> Iterator[Heard | Ordered]:
-        if self._batch is not None and self._batch.at != at:
-            yield self._batch
-            self._batch = None
-        if self._batch is None:
-            self._batch = Heard(at, [], {}, {})
-        batch = self._batch
-        assert isinstance(batch.alerts, list)
-        assert isinstance(batch.decided, dict)
-        assert isinstance(batch.slos, dict)
-        batch.alerts.append(alert)
-        if decided is not None:
-            batch.decided[decided.seq] = decided
-        if facts.get("slos"):
-            batch.slos.update(known_slos(facts, at))
 
-    def _alert(self, row: Row[Any], facts: dict[str, Any]) -> AlertReceived:
-        labels = self._labels.get(row.fingerprint)
-        if labels is None:
-            labels = self._labels[row.fingerprint] = from_json(row.labels)
-        unseen = row.closed_before is not None and row.closed_before <= row.seq
-        started = facts.get("starts_at")
-        return AlertReceived.model_construct(
-            fingerprint=row.fingerprint,
-            status=AlertStatus.RESOLVED if unseen else AlertStatus.FIRING,
-            labels=labels,
-            annotations={},
-            starts_at=datetime.fromisoformat(started) if started else row.received_at,
-            ends_at=row.ends_at if unseen else None,
-            generator_url="",
-            received_at=row.received_at,
-        )
+async def _orders(connection: AsyncConnection, start: datetime) -> Sequence[tuple[int, Ordered]]:
+    """What people did, with the number of the decision before which they did it."""
+    types = {f"tocsin.incident.{word}.v1": word for word in ORDERS}
+    mine = events.c.type.in_(types) & (events.c.recorded_at >= start)
+    query = select(events).where(mine).order_by(events.c.position, events.c.recorded_at, events.c.incident, events.c.version)
+    rows = [row for row in await connection.execute(query) if row.actor["kind"] == ActorKind.PERSON]
+    consequences, moved = _consequences(rows), await _moved(connection, start)
+    return [
+        (row.position, _ordered(row, types[row.type], moved)) for row in rows if (row.incident, row.version) not in consequences
+    ]
+
+
+def _consequences(rows: Sequence[Row[Any]]) -> set[tuple[str, int]]:
+    """Events that a person's command has brought about on the way: on the target of a merge, and by taking a pin away."""
+    merges = {(row.change["into"], row.recorded_at) for row in rows if row.type.endswith(".merged.v1")}
+    unpinned = {(row.incident, row.recorded_at) for row in rows if row.type.endswith(".severity_unpinned.v1")}
+    raised = {(row.incident, row.version) for row in rows if row.type == SeverityChanged.TYPE and not row.change["pinned"]}
+    return {
+        (row.incident, row.version)
+        for row in rows
+        if (row.incident, row.recorded_at) in merges
+        or ((row.incident, row.recorded_at) in unpinned and (row.incident, row.version) in raised)
+    }
+
+
+async def _moved(connection: AsyncConnection, start: datetime) -> Mapping[tuple[str, datetime], tuple[str, ...]]:
+    """Which alerts moved to an incident at a moment."""
+    query = select(turns.c.incident, turns.c.at, firings.c.fingerprint).join(firings, firings.c.seq == turns.c.seq)
+    found = defaultdict[tuple[str, datetime], tuple[str, ...]](tuple)
+    for row in await connection.execute(query.where((turns.c.event == "moved") & (turns.c.at >= start)).order_by(turns.c.id)):
+        found[row.incident, row.at] += (row.fingerprint,)
+    return found
+
+
+def _ordered(row: Row[Any], word: str, moved: Mapping[tuple[str, datetime], tuple[str, ...]]) -> Ordered:
+    actor, alerts = Actor.model_validate(row.actor), moved.get((row.incident, row.recorded_at), ())
+    return Ordered(row.recorded_at, row.incident, word, row.change, actor, row.reason, alerts)
