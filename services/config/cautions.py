@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from services.config.matching import Matched, doubt
 from services.config.model import Config
-from services.config.reach import covers, hides, outdoes
+from services.config.reach import Nearby, covers, hides, outdoes
 from services.runtime.errors import Caution
 from services.runtime.faults import Steps, dotted, within
 from services.runtime.yamlfile import Document
@@ -51,19 +51,20 @@ def _doubtful_matchers(config: Config) -> Iterator[Doubt]:
 
 def _never_first(rules: Sequence[R], steps: Steps, hides: Callable[[R, R], bool], document: Document) -> Iterator[Doubt]:
     """The rules that can never decide, each with the first one that hides it."""
+    nearby = Nearby(rules)
     for index, later in enumerate(rules):
-        for before, earlier in enumerate(rules[:index]):
-            if hides(earlier, later):
-                first = f"{earlier.name!r} ({document.place((*steps, before))})"
-                yield (*steps, index), f"{later.name!r} never decides: {first} comes before it and is for all of its alerts"
-                break
+        before = next((number for number in nearby.of(later) if number < index and hides(rules[number], later)), None)
+        if before is not None:
+            first = f"{rules[before].name!r} ({document.place((*steps, before))})"
+            yield (*steps, index), f"{later.name!r} never decides: {first} comes before it and is for all of its alerts"
 
 
 def _outdone(config: Config, steps: Steps, document: Document) -> Iterator[Doubt]:
     """The severity rules that never count, because a worse one, or as bad a one before them, holds whenever they do."""
-    rules = config.severity.rules
+    rules, nearby = config.severity.rules, Nearby(config.severity.rules)
     for index, rule in enumerate(rules):
-        for number, other in enumerate(rules):
+        for number in nearby.of(rule):
+            other = rules[number]
             counts_first = number < index or other.severity.outranks(rule.severity)
             if number != index and counts_first and outdoes(other, rule):
                 better = f"{other.name!r} ({document.place((*steps, number))})"

@@ -9,7 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from services.config.maintenance import window_faults
-from services.runtime.faults import Steps, did_you_mean
+from services.runtime.faults import Steps, did_you_mean, spelt
 
 Data = Mapping[str, Any]
 Disagreement = tuple[Steps, str]
@@ -79,9 +79,10 @@ def _circles(data: Data) -> Iterator[Disagreement]:
         last, first = circle[-2:]
         place: Steps = ("dependencies", last, needs[last].pop(first))
         if last == first:
-            yield place, f"{last} depends on itself; expected other services"
+            yield place, f"{spelt(last)} depends on itself; expected other services"
         else:
-            yield place, f"{' → '.join(circle)} is a circle; expected that no service depends on itself through others"
+            way = " → ".join(map(spelt, circle))
+            yield place, f"{way} is a circle; expected that no service depends on itself through others"
 
 
 def _dependencies(data: Data) -> dict[str, dict[str, int]]:

@@ -2,13 +2,17 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from services.runtime.errors import ConfigError
 from services.runtime.faults import Steps, did_you_mean, dotted
 from services.runtime.yamlfile import Document, read, read_bytes
+
+T = TypeVar("T")
 
 MOST_FILES = 1_000
 """A pattern that finds more is not meant so."""
@@ -34,19 +38,23 @@ def gather(main: Path) -> Gathered:
     seen = {main: read_bytes(main)}
     document = read(seen[main], str(main))
     for steps, pattern in _patterns(document.data):
-        place = document.place(steps)
-        try:
+        with _kept(document, steps):
             for path in _files(main, pattern):
                 if path not in seen:
-                    seen[path] = _bytes(path)
-                    document.merge(_included(seen[path], path))
-        except ConfigError as error:
-            document.faults += error.faults
-            document.complete = False
-        except ValueError as error:
-            document.faults.append(place.fault(f"{dotted(steps)}: {error}"))
-            document.complete = False
+                    with _kept(document, steps):
+                        seen[path] = _looked_at(path, Path.read_bytes)
+                        document.merge(_included(seen[path], path))
     return Gathered(document, tuple(seen), _hash(main, seen))
+
+
+@contextmanager
+def _kept(document: Document, steps: Steps) -> Iterator[None]:
+    """What goes wrong with an include is kept as a fault, so that the others are looked at all the same."""
+    try:
+        yield
+    except ValueError as error:
+        document.faults.append(document.place(steps).fault(f"{dotted(steps)}: {error}"))
+        document.complete = False
 
 
 def _patterns(data: object) -> Iterator[tuple[Steps, str]]:
@@ -71,13 +79,20 @@ def inside(folder: Path, name: str) -> Path:
 def beside(main: Path, name: str) -> Path:
     """Another file in the folder of this one; raises ValueError, with the nearest name when there is no such file."""
     path = inside(main.parent, name)
-    if not path.exists():
+    if not _looked_at(path, Path.exists):
         raise ValueError(f"there is no {path}; expected a file{did_you_mean(path.name, _siblings(path), like=0.8)}")
     if not path.is_file():
         raise ValueError(f"{path} is not a file; expected one")
     if path.resolve() == main.resolve():
         raise ValueError("this is the file itself; expected another one")
     return path
+
+
+def _looked_at(path: Path, look: Callable[[Path], T]) -> T:
+    try:
+        return look(path)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _siblings(path: Path) -> list[str]:
@@ -97,7 +112,8 @@ def _files(main: Path, pattern: str) -> Iterator[Path]:
     if len(found) > MOST_FILES:
         raise ValueError(f"{pattern!r} finds {len(found)} files; expected at most {MOST_FILES}")
     for path in found:
-        if path.is_file() and inside(main.parent, str(path.relative_to(main.parent))).resolve() != main.resolve():
+        real = inside(main.parent, str(path.relative_to(main.parent))).resolve()
+        if real != main.resolve() and _looked_at(path, Path.is_file):
             yield path
 
 
@@ -106,15 +122,11 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-
-
 def _included(raw: bytes, path: Path) -> Document:
-    document = read(raw, str(path))
+    try:
+        document = read(raw, str(path))
+    except ConfigError as error:
+        return Document(str(path), error.faults)
     if isinstance(document.data, dict) and "include" in document.data:
         place = document.place(("include",))
         document.faults.append(place.fault("include: an included file includes nothing; expected this in the main file"))

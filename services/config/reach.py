@@ -31,6 +31,28 @@ def outdoes(one: SeverityRule, other: SeverityRule) -> bool:
     return easier and not other.severity.outranks(one.severity) and covers(one, other)
 
 
+class Nearby:
+    """Finds the rules that may cover another one, without comparing each with each.
+
+    A rule that wants a label to be exactly something covers only rules that name this value for it.
+    """
+
+    def __init__(self, rules: Sequence[_Matched]) -> None:
+        self._by_value: dict[tuple[str, str], list[int]] = {}
+        self._others: list[int] = []
+        for index, rule in enumerate(rules):
+            exact = next(iter(rule.selector.literals.items()), None)
+            (self._others if exact is None else self._by_value.setdefault(exact, [])).append(index)
+
+    def of(self, rule: _Matched) -> list[int]:
+        """The numbers of those rules, from the first one on."""
+        found = set(self._others)
+        for matcher in rule.selector.matchers:
+            for value in _choice(matcher, Op.EQUAL, Op.MATCH) or ():
+                found.update(self._by_value.get((matcher.name, value), ()))
+        return sorted(found)
+
+
 def covers(wide: _Matched, narrow: _Matched) -> bool:
     """Whether every alert that matches `narrow` certainly matches `wide`."""
     given = narrow.selector.matchers

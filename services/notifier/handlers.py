@@ -34,7 +34,7 @@ class PlanBatch:
 
         def committed() -> None:
             self.wake()
-            for each in superseded:
-                self.metrics.ended(each.place.channel, each.kind, State.SUPERSEDED)
+            for channel, kind in superseded:
+                self.metrics.ended(channel, kind, State.SUPERSEDED)
 
         return committed

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notifier.domain.content import Content
+from services.notifier.domain.content import Content, Kind
 from services.notifier.domain.delivery import Delivery, State
 from services.notifier.domain.plan import Planned
 from services.notifier.domain.rate import Call, Limits
@@ -124,10 +124,11 @@ class Begun:
 class Plans(Protocol):
     """Where plans are stored, in the transaction of the batch they come from."""
 
-    async def add(self, connection: AsyncConnection, planned: Sequence[Planned], now: datetime) -> list[Planned]:
-        """Store the plans and the work they mean; what was planned before is left as it is.
+    async def add(self, connection: AsyncConnection, planned: Sequence[Planned], now: datetime) -> list[tuple[str, Kind]]:
+        """Store the plans and the work they mean; what was planned before is left as it is, unless one of these is the last
+        word at its place: then what is still pending there is superseded.
 
-        Returns those that are new and yet superseded already.
+        Returns the channel and the kind of each that this has superseded, new ones among them.
         """
         ...
 

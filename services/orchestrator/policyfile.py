@@ -18,7 +18,6 @@ from services.orchestrator.domain.rules import (
     Rate,
     SeverityRule,
 )
-from services.windows import Window
 
 
 def policy_of(config: file.Config, version: str) -> Policy:
@@ -77,10 +76,8 @@ def _promotion(section: file.Promote) -> Promotion:
 
 
 def _maintenance(section: file.Maintenance) -> Maintenance:
-    window = Window.parse(
-        starts=section.starts, duration=section.duration, ends=section.ends, zone=section.zone, rrule=section.rrule
-    )
-    return Maintenance(f"file:{section.name}", section.name, selector(section.match), window, section.reason, "configuration")
+    name = section.name
+    return Maintenance(f"file:{name}", name, section.selector, section.window, section.reason, "configuration")
 
 
 def slo_of(section: file.Slo) -> Slo:

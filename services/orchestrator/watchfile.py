@@ -1,12 +1,14 @@
-"""From the configuration to what Prometheus is asked."""
+"""From the configuration to what Prometheus and Alertmanager are asked."""
 
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from services import config as file
+from services.orchestrator.adapters.alertmanager import Cluster, ask
 from services.orchestrator.adapters.prometheus import Target, prometheus
 from services.orchestrator.domain.evidence import Saturation, Threshold
 from services.orchestrator.handlers.evidence import Watch
+from services.orchestrator.handlers.reconcile import Rounds
 from services.orchestrator.policyfile import slo_of
 
 
@@ -32,6 +34,19 @@ def watch_of(config: file.ConfigFile) -> Watch:
 def target_of(section: file.PrometheusSection) -> Target:
     """Whom to ask."""
     return Target(section.url, section.timeout, section.token_file, section.username, section.password_file)
+
+
+def rounds_of(config: file.ConfigFile) -> Rounds:
+    """How open alerts are held against what Alertmanager lists."""
+    stale_after, section = config.config.timers.stale_after, config.config.alertmanager
+    if section is None:
+        return Rounds(stale_after)
+    return Rounds(stale_after, section.interval, tuple(section.urls), partial(ask, cluster_of(section)))
+
+
+def cluster_of(section: file.AlertmanagerSection) -> Cluster:
+    """Whom to ask."""
+    return Cluster(tuple(section.urls), section.timeout, section.token_file, section.username, section.password_file)
 
 
 @dataclass

@@ -17,7 +17,12 @@ _MISSING = object()
 
 def dotted(steps: Steps) -> str:
     """`rules.0.match`, as faults name a path."""
-    return ".".join(map(str, steps)) or "the file"
+    return ".".join(map(spelt, steps)) or "the file"
+
+
+def spelt(word: str | int) -> str:
+    """The word itself, quoted when it is not to be seen or breaks the line."""
+    return str(word) if str(word).isprintable() else repr(word)
 
 
 def explain(detail: ErrorDetails, data: object, model: type[BaseModel]) -> str:

@@ -4,7 +4,7 @@ A document may come from several files; each of its paths remembers where it sta
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,13 +56,16 @@ class Place:
 
 
 class Document:
-    """What one or more files say, and where they say it. `complete` is False when a part could not be read."""
+    """What one or more files say, and where they say it. `complete` is False when a part could not be read.
 
-    def __init__(self, name: str) -> None:
+    One that is made with faults is a file that could not be read at all.
+    """
+
+    def __init__(self, name: str, faults: Sequence[Fault] = ()) -> None:
         self.name = name
         self.data: Any = None
-        self.faults: list[Fault] = []
-        self.complete = True
+        self.faults = list(faults)
+        self.complete = not faults
         self._files = [name]
         self._places: dict[Steps, Place] = {}
 
@@ -84,8 +87,9 @@ class Document:
         self.faults += other.faults
         self.complete = self.complete and other.complete
         moved: dict[Steps, int] = {}
-        if isinstance(self.data or {}, dict) and isinstance(other.data or {}, dict):
-            self.data = self._merged(self.data or {}, other.data or {}, (), other, moved)
+        mine, theirs = ({} if each.data is None else each.data for each in (self, other))
+        if isinstance(mine, dict) and isinstance(theirs, dict):
+            self.data = self._merged(mine, theirs, (), other, moved)
         else:
             self.faults.append(other.place(()).fault("the file: expected a mapping with sections of a policy"))
         for steps, place in other._places.items():

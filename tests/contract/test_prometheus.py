@@ -9,9 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from services.matching import Selector
 from services.orchestrator.adapters.prometheus import PARALLEL, Prometheus, Target, prometheus
-from services.orchestrator.domain.evidence import Cause, NoAnswer, Sample
+from services.orchestrator.domain.evidence import Cause, Level, NoAnswer, Sample, Saturation, Slo, Threshold
+from services.orchestrator.handlers.evidence import Evidence, Watch
+from services.orchestrator.metrics import OrchestratorMetrics
+from services.runtime.clock import ManualClock
 from tests.conftest import need
 from tests.support import prometheus as prometheus_support
 from tests.support.numbers import NumberServer
@@ -115,6 +120,22 @@ class TestARealPrometheus:
     async def test_a_string_is_no_number(self, real: Prometheus) -> None:
         answers = await both(real, '"web"')
         assert set(causes(answers)) <= {Cause.NOT_A_NUMBER, Cause.BAD_QUERY}
+
+    async def test_rounds_of_evidence_judge_what_it_answers(self, server: Server) -> None:
+        def slo(service: str) -> Slo:
+            query = f'error_ratio{{service="{service}"}}'
+            return Slo(service, Selector(), query, Threshold(above=0.01), Threshold(above=0.1))
+
+        disk = Saturation("disk", 'error_ratio{service="db"} * 950', Threshold(above=0.9))
+        watch = Watch([slo("web"), slo("db"), slo("none")], [disk], connect=lambda: prometheus(Target(server.url)))
+        evidence = Evidence(lambda: watch, ManualClock(THEN), OrchestratorMetrics(CollectorRegistry()))
+        await evidence.round()
+        states = {**evidence.states(), **evidence.saturation()}
+        assert {name: state.level for name, state in states.items()} == {
+            "web": Level.DEGRADED, "db": Level.OK, "none": Level.UNKNOWN, "disk": Level.DEGRADED,
+        }  # fmt: skip
+        assert states["web"].sentence == "web: 0.034 above 0.01 for 5 minutes (degraded)"
+        assert states["disk"].sentence == "disk: 0.95 above 0.9 (saturated)"
 
     async def test_one_that_hangs_costs_no_more_than_the_patience(self, server: Server) -> None:
         server.child.signal(signal.SIGSTOP)

@@ -59,11 +59,11 @@ async def store(database: Database, *rows: dict[str, Any]) -> None:
 
 
 async def store_incident(
-    database: Database, number: int, severity: Severity, *services: str, steps: tuple[Step, ...] = (), env: str | None = None
+    database: Database, number: int, severity: Severity, *services: str, steps: tuple[Step, ...] = (), **more: Any
 ) -> None:
     """An incident that was opened, and what was done to it since."""
     name = f"INC-{number}"
-    opened = ask.Open(name, f"uuid-{number}", "Title", severity, services, environment=env)
+    opened = ask.Open(name, f"uuid-{number}", "Title", severity, services, **more)
     commands: tuple[ask.Command, ...] = (opened, *map(ask.Move, steps))
     incident: Incident | None = None
     async with database.transaction() as connection:
@@ -109,8 +109,8 @@ async def test_the_service_falls_back_as_it_does_for_the_key(database: Database)
 
 
 async def test_open_incidents_come_worst_first_and_then_newest(database: Database) -> None:
-    await store_incident(database, 1, Severity.S2, "web", env="gprd")
-    await store_incident(database, 2, Severity.S1)
+    await store_incident(database, 1, Severity.S2, "web", environment="gprd")
+    await store_incident(database, 2, Severity.S1, drill=True)
     await store_incident(database, 3, Severity.S2, "db", steps=(Step.MITIGATE,))
     await store_incident(database, 4, Severity.S1, steps=(Step.RESOLVE,))
     async with database.read() as connection:
@@ -118,6 +118,7 @@ async def test_open_incidents_come_worst_first_and_then_newest(database: Databas
         whole = await triage.worst_incidents(connection, 2)
     assert [incident.id for incident in found] == ["INC-2", "INC-3", "INC-1"]
     assert [incident.id for incident in whole] == ["INC-2", "INC-3"]
+    assert [incident.drill for incident in found] == [True, False, False]
     assert (found[1].state, found[1].services, found[1].environment) == (IncidentState.MITIGATED, ("db",), None)
     assert (found[2].services, found[2].environment) == (("web",), "gprd")
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from schemas.incidents import AlertsAttached, Mitigated, NoteAdded, Resolved, SeverityChanged
+from schemas.incidents import AlertsAttached, Merged, Mitigated, NoteAdded, Resolved, SeverityChanged
 from schemas.vocabulary import IncidentState, Severity
 from services.config import Config
+from services.notifier.domain.delivery import MERGED
 from services.notifier.store.tables import METADATA, WORK
 from services.runtime.clock import ManualClock
 from services.runtime.db import Database
@@ -166,6 +167,25 @@ async def test_only_the_newest_summary_is_sent_after_a_storm(house: House) -> No
     await house.ended("slack", *["superseded"] * 38, "sent")
     [root] = house.slack.messages()
     assert "state 39" in str(root)
+
+
+async def test_a_merge_is_the_last_word_and_what_still_waited_is_not_said(house: House) -> None:
+    await house.tell(an_event())
+    await house.ended("slack", "sent")
+    house.slack.faults.append("429(30)")
+    await house.tell(an_update("we look", 2), an_event(Mitigated(), version=3, state=IncidentState.MITIGATED))
+    await house.counted("slack", sent=1, superseded=1, pending=2, waiting=1)  # both replies, and the newest summary
+    merged = an_event(Merged(into="INC-7"), version=4, text="Merged into INC-7", state=IncidentState.MERGED, merged_into="INC-7")
+    await house.tell(merged)
+    await house.counted("slack", sent=1, superseded=3, pending=3)
+    house.advance(32)
+    await house.counted("slack", sent=3, superseded=4)
+    [root] = roots(house.slack)
+    assert "it goes on there" in str(root)
+    assert ["Merged into INC-7" in str(message) for message in house.slack.messages() if message is not root] == [True]
+    silenced = [each for each in await house.deliveries() if each["channel"] == "slack" and each["kind"] == "reply"]
+    assert [each["reason"] for each in silenced[1:]] == [MERGED] * 2
+    assert house.metric("tocsin_deliveries_total", channel="slack", kind="reply", state="superseded") == 2
 
 
 async def test_an_event_that_comes_again_or_late_changes_nothing(house: House) -> None:

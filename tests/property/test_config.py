@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.config import Config, ConfigFile, Rule
-from services.config.reach import hides
+from services.config.reach import Nearby, covers, hides
 from services.runtime.durations import format_duration, parse_duration
 from services.runtime.errors import ConfigError
 from services.runtime.yamlfile import parse
@@ -151,3 +151,9 @@ def test_a_rule_that_is_said_to_be_hidden_never_decides(earlier: Rule, later: Ru
 @given(RULE)
 def test_a_rule_hides_its_own_copy(rule: Rule) -> None:
     assert hides(rule, rule)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(RULE, max_size=6), RULE)
+def test_every_rule_that_covers_another_is_looked_at(rules: list[Rule], rule: Rule) -> None:
+    assert {number for number, other in enumerate(rules) if covers(other, rule)} <= set(Nearby(rules).of(rule))

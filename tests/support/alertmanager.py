@@ -16,24 +16,29 @@ unavailable = PROGRAM.unavailable
 
 
 class Alertmanager:
-    """One Alertmanager on 127.0.0.1. `config` is its YAML; `peers` are others whose cluster it joins."""
+    """One Alertmanager on 127.0.0.1. `config` is its YAML; `peers` are others whose cluster it joins. One that is `alone` waits
+    for no cluster before it notifies."""
 
-    def __init__(self, config: str, peers: Sequence["Alertmanager"] = ()) -> None:
+    def __init__(self, config: str, peers: Sequence["Alertmanager"] = (), *, alone: bool = False) -> None:
         self._folder = scratch("alertmanager")
         self._port = free_port()
         self.cluster = f"127.0.0.1:{free_port()}"
         self.url = f"http://127.0.0.1:{self._port}"
-        (self._folder / "alertmanager.yml").write_text(config)
+        self.configure(config)
         command = [
             PROGRAM.path or "alertmanager",
             f"--config.file={self._folder}/alertmanager.yml",
             f"--storage.path={self._folder}/data",
             f"--web.listen-address=127.0.0.1:{self._port}",
-            f"--cluster.listen-address={self.cluster}",
+            f"--cluster.listen-address={'' if alone else self.cluster}",
             "--cluster.advertise-address=" + self.cluster,
             *[f"--cluster.peer={peer.cluster}" for peer in peers],
         ]
         self._child = Child(command, self._folder)
+
+    def configure(self, config: str) -> None:
+        """Another configuration, for the next start."""
+        (self._folder / "alertmanager.yml").write_text(config)
 
     def start(self) -> None:
         self._child.start()
@@ -65,6 +70,18 @@ class Alertmanager:
         """Post the alert's end."""
         ended = datetime.now(UTC) - timedelta(milliseconds=1)
         self._post({"labels": dict(labels), "annotations": dict(annotations or {}), "endsAt": ended.isoformat()})
+
+    def silence(self, labels: Labels, by: str, comment: str, until: datetime) -> str:
+        """Silence alerts with these labels; the silence's id."""
+        matchers = [{"name": name, "value": value, "isRegex": False, "isEqual": True} for name, value in labels.items()]
+        begins = datetime.now(UTC).isoformat()
+        body = {"matchers": matchers, "createdBy": by, "comment": comment, "startsAt": begins, "endsAt": until.isoformat()}
+        answer = httpx2.post(f"{self.url}/api/v2/silences", json=body).raise_for_status().json()
+        return str(answer["silenceID"])
+
+    def expire(self, silence: str) -> None:
+        """End a silence now."""
+        httpx2.delete(f"{self.url}/api/v2/silence/{silence}").raise_for_status()
 
     def alerts(self) -> list[dict[str, object]]:
         """What it holds now, by its own interface."""

@@ -74,13 +74,13 @@ async def stack(
             yield Stack(processes, client, slack)
 
 
-def alertmanager_yaml(*urls: str, repeat: str = "1h", interval: str = "1s") -> str:
-    """A configuration that sends everything at once to Tocsin, as `tocsin alertmanager-snippet` advises."""
+def alertmanager_yaml(*urls: str, repeat: str = "1h", interval: str = "1s", max_alerts: int = 0, more: str = "") -> str:
+    """A configuration that sends everything at once to Tocsin, as `tocsin alertmanager-snippet` advises; `more` is appended."""
     webhooks = "".join(
         f"""
       - url: {url}
         send_resolved: true
-        max_alerts: 0
+        max_alerts: {max_alerts}
         http_config: {{authorization: {{credentials: {TOKEN}}}}}"""
         for url in urls
     )
@@ -94,4 +94,4 @@ route:
 receivers:
   - name: tocsin
     webhook_configs:{webhooks}
-"""
+{more}"""

@@ -28,6 +28,7 @@ class State(StrEnum):
 
 FINAL = (State.SENT, State.SUPERSEDED, State.FAILED)
 SUPERSEDED = "a newer state of the summary exists"
+MERGED = "the incident was merged, and its last message says where it goes on"
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,26 @@ from typing import TypeVar
 from schemas.base import Contract
 from schemas.ids import digest
 from schemas.incidents import (
+    Absorbed,
+    AlertsRestated,
     Dismissed,
+    Flapping,
     IncidentEvent,
+    Merged,
     Mitigated,
     MitigationProposed,
     NoteAdded,
     Opened,
+    Promoted,
     ProposalCleared,
     PublicStateChanged,
     Reopened,
     Resolved,
     SeverityChanged,
+    SplitOut,
     UpdatePosted,
 )
+from schemas.vocabulary import FiringState
 from services.notifier.domain.content import Content, Kind
 from services.notifier.domain.delivery import Destination, Place
 from services.notifier.domain.summary import mood, summary
@@ -41,6 +48,12 @@ class Why(Enum):
     RESOLVED = "resolved", "people are told that the incident is over"
     REOPENED = "reopened", "people are told that it was not over"
     DISMISSED = "dismissed", "people are told that it was a false alarm"
+    PROMOTED = "promoted", "people are told that it has to be worked on"
+    MERGED = "merged", "people are told where it goes on, and nothing more after that"
+    ABSORBED = "absorbed", "people are told that another incident was the same trouble"
+    SPLIT = "split_out", "people are told that a part of it is worked on elsewhere"
+    FLAPPING = "flapping", "people are told once that quiet means little for now"
+    RESTATED = "alerts_restated", "people are told why it went quiet although nothing is over"
 
     def __init__(self, word: str, sentence: str) -> None:
         self.word, self.sentence = word, sentence
@@ -51,7 +64,8 @@ class Why(Enum):
 
 @dataclass(frozen=True)
 class Planned:
-    """A delivery to be made. `caused_at` is when the alert or command behind it was received, None when not known."""
+    """A delivery to be made. `caused_at` is when the alert or command behind it was received, None when not known. With `last`
+    nothing else is said at its place: what waits there still is not sent any more."""
 
     id: str
     place: Place
@@ -60,6 +74,7 @@ class Planned:
     content: Content
     why: Why
     caused_at: datetime | None
+    last: bool = False
 
 
 def plan(event_type: str, event: IncidentEvent, destinations: Sequence[Destination]) -> list[Planned]:
@@ -67,12 +82,12 @@ def plan(event_type: str, event: IncidentEvent, destinations: Sequence[Destinati
     contents: list[tuple[Kind, Content, Why]] = []
     if event_type != NoteAdded.TYPE:
         contents.append(("summary", summary(event), Why.OPENED if event_type == Opened.TYPE else Why.CHANGED))
-    if event_type in REPLIES:
-        why, headline = REPLIES[event_type]
-        contents.append(("reply", _reply(event_type, event, headline(event)), why))
+    why, told = REPLIES.get(event_type, (Why.CHANGED, _always(None)))
+    if (headline := told(event)) is not None:
+        contents.append(("reply", _reply(event_type, event, headline), why))
     places = [Place(event.incident.id, destination.channel, destination.name) for destination in destinations]
     return [
-        Planned(_id(place, event.version, kind), place, kind, event.version, content, why, event.caused_at)
+        Planned(_id(place, event.version, kind), place, kind, event.version, content, why, event.caused_at, why is Why.MERGED)
         for place in places
         for kind, content, why in contents
     ]
@@ -82,10 +97,11 @@ def _id(place: Place, version: int, kind: Kind) -> str:
     return digest(place.channel, place.destination, place.incident, str(version), kind)
 
 
-Headline = Callable[[IncidentEvent], str]
+Headline = Callable[[IncidentEvent], str | None]
+"""The first line of a reply; None when this time nothing is to be said."""
 
 
-def _always(headline: str) -> Headline:
+def _always(headline: str | None) -> Headline:
     return lambda _: headline
 
 
@@ -100,6 +116,38 @@ def _severity(event: IncidentEvent) -> str:
 def _public(event: IncidentEvent) -> str:
     change = _change(PublicStateChanged, event)
     return f"Public state: {change.before} → {change.after}" if change else f"Public state: {event.incident.public_state}"
+
+
+def _merged(event: IncidentEvent) -> str:
+    return f"Merged into {event.incident.merged_into or 'another incident'}"
+
+
+def _absorbed(event: IncidentEvent) -> str:
+    change = _change(Absorbed, event)
+    return f"{change.source if change else 'Another incident'} was merged into this one"
+
+
+def _split(event: IncidentEvent) -> str:
+    change = _change(SplitOut, event)
+    return f"A part of it is now {change.into if change else 'another incident'}"
+
+
+def _flapping(event: IncidentEvent) -> str:
+    change = _change(Flapping, event)
+    return f"Flapping ×{change.times}: {change.alert.name}" if change else "An alert comes and goes"
+
+
+_NOW = {FiringState.MUTED: "muted", FiringState.STALE: "no longer heard of", FiringState.FIRING: "firing again"}
+
+
+def _restated(event: IncidentEvent) -> str | None:
+    """That something fires again is always told; that it went quiet only while that matters."""
+    change = _change(AlertsRestated, event)
+    if change is None or change.after not in _NOW:
+        return None
+    if change.after is not FiringState.FIRING and not event.incident.state.open:
+        return None
+    return f"{change.count} {'alert' if change.count == 1 else 'alerts'} {_NOW[change.after]}"
 
 
 AnyChange = TypeVar("AnyChange", bound=Contract)
@@ -122,7 +170,13 @@ REPLIES: dict[str, tuple[Why, Headline]] = {
     Mitigated.TYPE: (Why.MITIGATED, _always("Mitigated")),
     Resolved.TYPE: (Why.RESOLVED, _always("Resolved")),
     Reopened.TYPE: (Why.REOPENED, _always("Reopened")),
+    AlertsRestated.TYPE: (Why.RESTATED, _restated),
     Dismissed.TYPE: (Why.DISMISSED, _always("Dismissed as a false alarm")),
+    Promoted.TYPE: (Why.PROMOTED, _always("Promoted from triage")),
+    Merged.TYPE: (Why.MERGED, _merged),
+    Absorbed.TYPE: (Why.ABSORBED, _absorbed),
+    SplitOut.TYPE: (Why.SPLIT, _split),
+    Flapping.TYPE: (Why.FLAPPING, _flapping),
 }
 """What is worth a message of its own, and its first line."""
 

@@ -37,6 +37,8 @@ def moment(at: datetime) -> str:
 
 
 def _lines(incident: Incident) -> Iterator[str]:
+    if incident.merged_into is not None:
+        yield f"Merged into {incident.merged_into}: it goes on there, with its alerts."
     if incident.proposal is not None:
         yield f"Proposed: {incident.proposal.state}, since {incident.proposal.reason}. A person decides."
     if incident.last_update is not None:

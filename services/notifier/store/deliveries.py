@@ -12,8 +12,8 @@ from schemas import topics
 from schemas.catalogue import encode
 from schemas.deliveries import DeliveryOutcome
 from schemas.ids import digest
-from services.notifier.domain.content import Content
-from services.notifier.domain.delivery import FINAL, PATIENCE, SUPERSEDED, Delivery, Place, State, work_key
+from services.notifier.domain.content import Content, Kind
+from services.notifier.domain.delivery import FINAL, MERGED, PATIENCE, SUPERSEDED, Delivery, Place, State, work_key
 from services.notifier.domain.plan import Planned
 from services.notifier.ports import Address, Begun, Job, Thread
 from services.notifier.store.tables import DELIVERIES, THREADS
@@ -40,8 +40,9 @@ class DeliveryStore:
     work: Work
     outbox: Outbox
 
-    async def add(self, connection: AsyncConnection, planned: Sequence[Planned], now: datetime) -> list[Planned]:
-        """Three statements, however many there are. Of the summaries of a place only the newest is still to be sent."""
+    async def add(self, connection: AsyncConnection, planned: Sequence[Planned], now: datetime) -> list[tuple[str, Kind]]:
+        """Three statements, however many there are, and two more for each last word. Of the summaries of a place only the
+        newest is still to be sent."""
         current, said = await self._advance(connection, _newest_summaries(planned))
         stale = {each.id for each in planned if each.kind == "summary" and current.get(each.place) != each.version}
         fresh = await self._insert(connection, [_row(each, each.id in stale, now) for each in planned])
@@ -55,7 +56,20 @@ class DeliveryStore:
         ]
         # A later item of the same key takes the place of the earlier one and keeps its position in the lane.
         await self.work.put(connection, list({item.key: item for item in items}.values()), never_later=True)
-        return [each for each in new.values() if each.id in stale]
+        superseded = [(each.place.channel, each.kind) for each in new.values() if each.id in stale]
+        for each in new.values():
+            if each.last:
+                superseded += [(each.place.channel, each.kind)] * await self._silence(connection, each)
+        return superseded
+
+    async def _silence(self, connection: AsyncConnection, last: Planned) -> int:
+        """Earlier replies at the place of a last word that nobody has begun to send. They do not keep it waiting either."""
+        mine = _at(DELIVERIES, last.place) & (DELIVERIES.c.kind == "reply") & (DELIVERIES.c.state == State.PENDING)
+        values = {"state": State.SUPERSEDED, "reason": MERGED}
+        silence = update(DELIVERIES).where(mine & (DELIVERIES.c.version < last.version)).values(**values)
+        silenced = list((await connection.execute(silence.returning(DELIVERIES.c.id))).scalars())
+        await self.work.cancel(connection, QUEUE, [work_key(each, last.place, "reply") for each in silenced])
+        return len(silenced)
 
     async def _advance(self, connection: AsyncConnection, newest: dict[Place, int]) -> tuple[dict[Place, int], set[Place]]:
         """Note the newest planned summary of each place; returns those places where it is news, and those that have a message."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
@@ -15,7 +15,6 @@ MAX_REPEATED = 300
 
 Stamp = Annotated[float, Field(ge=0, le=253_402_300_799, allow_inf_nan=False)]
 Pair = tuple[Stamp, float]
-T = TypeVar("T")
 
 
 class _Data(BaseModel):
@@ -75,7 +74,7 @@ def _data(status: int, body: bytes) -> _Data | NoAnswer:
         return NoAnswer(Cause.UNAUTHORIZED, f"Prometheus lets nobody in with these credentials ({status}); {known}")
     if 300 <= status < 400:
         return _garbage(f"a redirect ({status}), which is not followed; prometheus.url must be the final address")
-    answer = _parsed(_Answer, body)
+    answer = _parsed(body)
     if answer is None and status >= 500:
         return NoAnswer(Cause.UNREACHABLE, f"expected an answer of Prometheus, got a server's error ({status})")
     if answer is None:
@@ -85,9 +84,9 @@ def _data(status: int, body: bytes) -> _Data | NoAnswer:
     return answer.data
 
 
-def _parsed(model: type[_Answer], body: bytes) -> _Answer | None:
+def _parsed(body: bytes) -> _Answer | None:
     try:
-        return model.model_validate_json(body)
+        return _Answer.model_validate_json(body)
     except ValidationError:
         return None
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse
+from pydantic_core import to_jsonable_python
 
 from services.matching import MatcherError, Selector, selector
 from services.orchestrator.api.asking import Caller, before_cursor, caller, listing, refused
@@ -91,4 +91,4 @@ def _respond(answer: Answer | Refusal, now: datetime, status: int = 200) -> JSON
     if isinstance(answer, Refusal):
         raise refused(answer)
     headers = {"Idempotency-Replayed": "true"} if answer.repeated else {}
-    return JSONResponse(jsonable_encoder(shown(answer.planned, now)), status, headers)
+    return JSONResponse(to_jsonable_python(shown(answer.planned, now)), status, headers)

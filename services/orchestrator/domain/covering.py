@@ -32,7 +32,7 @@ def _about(slo: Slo, severity: Severity, picture: Picture) -> Iterator[OpenIncid
     """One for no service in particular belongs to any incident that is as severe."""
     of_service, of_environment = _matchers(slo, _SERVICE), _matchers(slo, _ENVIRONMENT)
     plain = service_of_slo(slo)
-    for incident in picture.incidents if plain is None else picture.naming.get(plain, ()):
+    for incident in picture.real if plain is None else picture.naming.get(plain, ()):
         if incident.environment is not None and not _all(of_environment, incident.environment):
             continue
         named = any(_all(of_service, service) for service in incident.services)

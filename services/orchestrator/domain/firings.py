@@ -3,6 +3,8 @@
 Per fingerprint at most one firing is open. Messages carry no sequence and no send time, so only `startsAt` and `endsAt`
 tell what is newer: a resolve ends a firing unless the alert is known to have started after it; a firing that started
 before the last known end is old news. Absence of an alert in a payload never means anything.
+
+What Alertmanager lists is judged in `reconcile`. An end that was only presumed there gives way to what is heard later.
 """
 
 from collections.abc import Mapping
@@ -58,7 +60,8 @@ class Firing:
     `incident` is what it belongs to now and `severity` what it counts as there; what was decided when it began stands in
     `decision`. `begins` are the moments at which the alert lately began, this time included. `recheck_at`: when time alone may
     change what becomes of it. `closed_at` and `closed_before` are when its end was heard of, by the clock and by the number of
-    the next decision.
+    the next decision. `expires_at` is when Alertmanager, as it last said, would end it by itself; `muted_by` tells in words what
+    mutes it.
     """
 
     fingerprint: str
@@ -79,6 +82,8 @@ class Firing:
     recheck_at: datetime | None = None
     closed_at: datetime | None = None
     closed_before: int | None = None
+    expires_at: datetime | None = None
+    muted_by: str | None = None
     decision: Decision | None = field(default=None, compare=False)
 
     def but(self, **changes: Any) -> "Firing":
@@ -93,6 +98,11 @@ class Firing:
         return self.severity is not None and self.severity.critical
 
     @property
+    def presumed_over(self) -> bool:
+        """Nobody said that it is over: Alertmanager no longer lists it, and `expires_at` has passed."""
+        return self.state is FiringState.RESOLVED and self.expires_at is not None
+
+    @property
     def name(self) -> str:
         return self.labels.get("alertname") or self.fingerprint
 
@@ -104,6 +114,7 @@ class News(StrEnum):
     ENDED = "ended"
     ENDED_UNSEEN = "ended_unseen"
     REPEATED = "repeated"
+    REVIVED = "revived"
     OLD = "old"
 
 
@@ -113,9 +124,34 @@ def observe(latest: Firing | None, alert: Message) -> tuple[News, Firing]:
         return _first_seen(alert, None)
     if latest.ends_at is None:
         return _while_open(latest, alert)
-    if alert.starts_at <= latest.ends_at:
-        return _of_the_past(latest, alert)
-    return _first_seen(alert, latest.ends_at)
+    if alert.starts_at > latest.ends_at:
+        return _first_seen(alert, latest.ends_at)
+    if _contradicts(latest, alert):
+        return _after_all(latest, alert)
+    return _of_the_past(latest, alert)
+
+
+def given_up(latest: Firing, alert: Message) -> Firing | None:
+    """The stale firing as over, when the alert is known to have begun anew since it was last heard of."""
+    if latest.state is not FiringState.STALE:
+        return None
+    heard = max(latest.last_seen, latest.newest_start)
+    return latest.but(state=FiringState.RESOLVED, ends_at=heard, expires_at=None) if alert.starts_at > heard else None
+
+
+def _contradicts(latest: Firing, alert: Message) -> bool:
+    """Whether it fires, heard after its end was presumed: it was never over, or began again unheard of."""
+    if not latest.presumed_over or alert.status is not AlertStatus.FIRING:
+        return False
+    known = latest.not_before is None or alert.starts_at > latest.not_before
+    return known and latest.ends_at is not None and alert.received_at > latest.ends_at
+
+
+def _after_all(latest: Firing, alert: Message) -> tuple[News, Firing]:
+    """It fires although its end was presumed. What lies before that end stays with the firing that it ended."""
+    news, firing = _first_seen(alert, latest.not_before)
+    end = latest.ends_at or alert.starts_at
+    return news, firing.but(starts_at=max(alert.starts_at, end + datetime.resolution))
 
 
 def _first_seen(alert: Message, not_before: datetime | None) -> tuple[News, Firing]:
@@ -141,7 +177,10 @@ def _while_open(latest: Firing, alert: Message) -> tuple[News, Firing]:
         if latest.not_before is not None and alert.starts_at <= latest.not_before:
             return News.OLD, latest
         earliest, newest = min(latest.starts_at, alert.starts_at), max(latest.newest_start, alert.starts_at)
-        return News.REPEATED, latest.but(last_seen=seen, starts_at=earliest, newest_start=newest)
+        again = latest.but(last_seen=seen, starts_at=earliest, newest_start=newest)
+        if latest.state is FiringState.STALE and alert.received_at > latest.last_seen:
+            return News.REVIVED, again.but(state=FiringState.FIRING)
+        return News.REPEATED, again
     if _end_of(alert) < latest.newest_start:
         return News.OLD, latest
     return News.ENDED, _ended(latest, alert, last_seen=seen)
@@ -150,13 +189,15 @@ def _while_open(latest: Firing, alert: Message) -> tuple[News, Firing]:
 def _of_the_past(latest: Firing, alert: Message) -> tuple[News, Firing]:
     """The firing is over already; it may turn out to have begun earlier or ended later than was known."""
     grown = latest.but(starts_at=min(latest.starts_at, alert.starts_at))
-    if alert.status is AlertStatus.RESOLVED:
+    if alert.status is AlertStatus.RESOLVED and latest.presumed_over and _end_of(alert) >= latest.newest_start:
+        grown = _ended(grown, alert)
+    elif alert.status is AlertStatus.RESOLVED:
         grown = grown.but(ends_at=max(latest.ends_at or alert.starts_at, _end_of(alert)))
     return News.OLD, grown
 
 
 def _ended(firing: Firing, alert: Message, **changes: datetime) -> Firing:
-    return firing.but(ends_at=_end_of(alert), state=FiringState.RESOLVED, **changes)
+    return firing.but(ends_at=_end_of(alert), state=FiringState.RESOLVED, expires_at=None, muted_by=None, **changes)
 
 
 def _end_of(alert: Message) -> datetime:

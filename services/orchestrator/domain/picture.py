@@ -10,6 +10,7 @@ from schemas.incidents import MAX_SERVICE
 from schemas.vocabulary import FiringState, IncidentState, Severity, worst
 from services.orchestrator.domain.evidence import Saturation, Slo, SloState
 from services.orchestrator.domain.labels import one_line
+from services.orchestrator.domain.maintenance import Maintenance
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,14 @@ class Tally:
 
 @dataclass(frozen=True)
 class OpenIncident:
-    """As much of an incident as tells what it is about."""
+    """As much of an incident as tells what it is about. A drill is about nothing that is real."""
 
     id: str
     state: IncidentState
     severity: Severity
     services: tuple[str, ...] = ()
     environment: str | None = None
+    drill: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,15 @@ class Picture:
     prometheus: bool = False
 
     @cached_property
+    def real(self) -> Sequence[OpenIncident]:
+        """The open incidents that are no drill."""
+        return [incident for incident in self.incidents if not incident.drill]
+
+    @cached_property
     def naming(self) -> Mapping[str, Sequence[OpenIncident]]:
-        """The open incidents by each service that they name."""
+        """The real ones by each service that they name."""
         found: dict[str, list[OpenIncident]] = {}
-        for incident in self.incidents:
+        for incident in self.real:
             for service in incident.services:
                 found.setdefault(service, []).append(incident)
         return found
@@ -91,6 +98,12 @@ def by_service(picture: Picture) -> list[ServiceAlerts]:
         tallies.setdefault(tally.service, []).append(tally)
     found = [_of(service, mine, picture.naming.get(short(service), ())) for service, mine in tallies.items()]
     return sorted(found, key=lambda each: (each.worst or "unrated", -sum(each.firing.values()), each.service or ""))
+
+
+def under_way(maintenances: Iterable[Maintenance], now: datetime) -> list[UnderWay]:
+    """The windows that are open now."""
+    ends = ((maintenance.name, maintenance.window.until(now)) for maintenance in maintenances)
+    return [UnderWay(name, until) for name, until in ends if until is not None]
 
 
 def short(service: str | None) -> str:

@@ -33,7 +33,7 @@ _RANK = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 @dataclass(frozen=True)
 class Sign:
-    """One of them. `kind` is what several are called; `covered` are the open incidents that are about it.
+    """One of them. `kind` is what it is called; `covered` are the open incidents that are about it.
 
     `title`, `severity` and `services` are those of an incident that would be started for it; without a title none would.
     """
@@ -66,19 +66,19 @@ def signs(picture: Picture, services: Sequence[ServiceAlerts], covering: Mapping
     for _, state in picture.saturation:
         yield from _saturation(state)
     for work in picture.maintenance:
-        yield Sign(Verdict.QUIET, "planned works", f"planned work is under way: {work.name}, until {work.until:%H:%M} UTC")
+        lasting = spoken.span(work.until - picture.now)
+        yield Sign(Verdict.QUIET, "planned work", f"planned work is under way: {work.name}, ends in {lasting}")
 
 
 def _open(incident: OpenIncident) -> Sign:
-    of = (
-        f" for {', '.join(incident.services[:3])}{' and others' if len(incident.services) > 3 else ''}"
-        if incident.services
-        else ""
-    )
+    services = ", ".join(incident.services[:3]) + (" and others" if len(incident.services) > 3 else "")
+    of = f" for {services}" if services else ""
+    if incident.drill:
+        return Sign(Verdict.QUIET, "incident", f"{incident.id} is a drill{of}")
     if incident.state is IncidentState.TRIAGE:
-        return Sign(Verdict.LIKELY, "incidents", f"{incident.id} waits in triage{of}", covered=(incident.id,))
+        return Sign(Verdict.LIKELY, "incident", f"{incident.id} waits in triage{of}", covered=(incident.id,))
     text = f"{incident.id} is {incident.state}, {incident.severity}{of}"
-    return Sign(Verdict.INCIDENT, "incidents", text, covered=(incident.id,))
+    return Sign(Verdict.INCIDENT, "incident", text, covered=(incident.id,))
 
 
 def _alerts(alerts: ServiceAlerts, now: datetime) -> Iterator[Sign]:
@@ -90,7 +90,7 @@ def _alerts(alerts: ServiceAlerts, now: datetime) -> Iterator[Sign]:
         counts = " and ".join(f"{alerts.firing[rated]:,} {rated or 'unrated'}" for rated in _rated(alerts))
         yield Sign(
             weight=Verdict.LIKELY if worst is not None and worst.critical else Verdict.UNCLEAR,
-            kind="services",
+            kind="service",
             text=f"{name}: {counts} {'alert firing for' if total == 1 else 'alerts firing, the oldest for'} {lasting}",
             title=f"{name}: {spoken.count(total, 'alert')} firing",
             severity=worst or Severity.S3,
@@ -99,7 +99,7 @@ def _alerts(alerts: ServiceAlerts, now: datetime) -> Iterator[Sign]:
         )
     if alerts.stale:
         text = f"{name}: {spoken.count(alerts.stale, 'alert')} not heard of for long, whether still firing is not known"
-        yield Sign(Verdict.UNCLEAR, "services", text, covered=alerts.incidents)
+        yield Sign(Verdict.UNCLEAR, "service", text, covered=alerts.incidents)
 
 
 def _rated(alerts: ServiceAlerts) -> Iterator[Severity | None]:
@@ -108,7 +108,7 @@ def _rated(alerts: ServiceAlerts) -> Iterator[Severity | None]:
 
 def _slo(slo: Slo, state: SloState, covered: tuple[str, ...]) -> Iterator[Sign]:
     if state.level is Level.UNKNOWN:
-        yield Sign(Verdict.UNCLEAR, "service levels", state.sentence)
+        yield Sign(Verdict.UNCLEAR, "service level", state.sentence)
         return
     level = state.suspect
     if not level.bad:
@@ -116,7 +116,7 @@ def _slo(slo: Slo, state: SloState, covered: tuple[str, ...]) -> Iterator[Sign]:
     name = service_of_slo(slo)
     yield Sign(
         weight={Level.OUTAGE: Verdict.INCIDENT, Level.DEGRADED: Verdict.LIKELY, Level.OK: Verdict.UNCLEAR}[state.level],
-        kind="service levels",
+        kind="service level",
         text=state.sentence,
         title=f"{slo.name}: {level}" if state.level.bad else f"{slo.name}: may be {level}",
         severity=slo.severity.get(level, Severity.S2),
@@ -127,14 +127,14 @@ def _slo(slo: Slo, state: SloState, covered: tuple[str, ...]) -> Iterator[Sign]:
 
 def _saturation(state: SloState) -> Iterator[Sign]:
     if state.level is Level.UNKNOWN:
-        yield Sign(Verdict.UNCLEAR, "resources", state.sentence)
+        yield Sign(Verdict.UNCLEAR, "resource", state.sentence)
     elif state.level.bad:
-        yield Sign(Verdict.LIKELY, "resources", state.sentence, title=f"{state.name}: saturated", severity=Severity.S3)
+        yield Sign(Verdict.LIKELY, "resource", state.sentence, title=f"{state.name}: saturated", severity=Severity.S3)
 
 
 def _blind(picture: Picture) -> Iterator[Sign]:
     look = "Tocsin cannot see how the services are; look at your dashboards"
     if not picture.prometheus:
-        yield Sign(Verdict.UNCLEAR, "blind spots", f"no Prometheus is configured: {look}")
+        yield Sign(Verdict.UNCLEAR, "blind spot", f"no Prometheus is configured: {look}")
     elif not picture.slos:
-        yield Sign(Verdict.UNCLEAR, "blind spots", f"no SLO is configured: {look}")
+        yield Sign(Verdict.UNCLEAR, "blind spot", f"no SLO is configured: {look}")

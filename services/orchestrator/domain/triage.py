@@ -57,7 +57,7 @@ def assess(picture: Picture) -> Assessment:
     uncovered = [sign for sign in found if sign.title and not sign.covered]
     return Assessment(
         verdict=verdict,
-        summary=_summary(verdict, picture.incidents, uncovered),
+        summary=_summary(verdict, picture.real, uncovered),
         reasons=tuple(_told(found)),
         services=tuple(services),
         start=_start(uncovered),
@@ -67,7 +67,7 @@ def assess(picture: Picture) -> Assessment:
 
 def _counts_as(sign: Sign) -> Verdict:
     """What has its incident says nothing new: that the incident is open counts already."""
-    return Verdict.QUIET if sign.covered and sign.kind != "incidents" else sign.weight
+    return Verdict.QUIET if sign.covered and sign.kind != "incident" else sign.weight
 
 
 def _gravity(sign: Sign) -> tuple[int, bool, str]:
@@ -82,7 +82,7 @@ def _told(found: Iterable[Sign]) -> Iterable[str]:
             yield one_line(sign.sentence, 500)
     for kind, number in kinds.items():
         if number > MAX_NAMED:
-            yield f"and {number - MAX_NAMED:,} more {kind}"
+            yield f"and {spoken.count(number - MAX_NAMED, f'more {kind}')}"
 
 
 def _summary(verdict: Verdict, incidents: Sequence[OpenIncident], uncovered: Sequence[Sign]) -> str:

@@ -77,9 +77,10 @@ class Evidence:
     """`changed` is told of the service levels that are not as it was last told; they begin as unknown. What it raises as
     `Unavailable` makes it be told again after the next round."""
 
-    def __init__(self, watch: Callable[[], Watch], clock: Clock, metrics: OrchestratorMetrics) -> None:
-        self._watch, self._clock, self._metrics = watch, clock, metrics
-        self.changed: Changed = _nobody
+    def __init__(
+        self, watch: Callable[[], Watch], clock: Clock, metrics: OrchestratorMetrics, changed: Changed = _nobody
+    ) -> None:
+        self._watch, self._clock, self._metrics, self._changed = watch, clock, metrics, changed
         self._known: dict[Key, tuple[Subject, SloState]] = {}
         self._failing: dict[Key, Cause] = {}
         self._told: dict[str, Level] = {}
@@ -167,7 +168,7 @@ class Evidence:
         news = [state for name, state in states.items() if state.level is not self._told.get(name, Level.UNKNOWN)]
         if news:
             try:
-                await self.changed(news)
+                await self._changed(news)
             except Unavailable as error:
                 log.warning("slo_change_not_told", reason=error.detail)
                 return

@@ -1,7 +1,6 @@
 """Are we having one? Gathers the picture and answers with the verdict, in the API's shape."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schemas.incidents import Incident
 from schemas.vocabulary import Severity
 from services.orchestrator.domain.evidence import Saturation, Slo, SloState
-from services.orchestrator.domain.picture import Picture, ServiceAlerts, UnderWay
+from services.orchestrator.domain.maintenance import Maintenance
+from services.orchestrator.domain.picture import Picture, ServiceAlerts, under_way
 from services.orchestrator.domain.triage import Assessment, assess
 from services.orchestrator.handlers.evidence import Evidence
 from services.orchestrator.store import triage
@@ -19,18 +19,18 @@ from services.runtime.db import Database
 MOST = 50
 """So many services and incidents are listed, the worst first; the rest is counted."""
 
-Planned = Callable[[AsyncConnection, datetime], Awaitable[Sequence[UnderWay]]]
-
-
-async def nothing_planned(_: AsyncConnection, __: datetime) -> Sequence[UnderWay]:
-    return ()
-
 
 class Triage:
-    """`planned` tells the maintenance that goes on."""
+    """`maintenance` gives all windows there are."""
 
-    def __init__(self, database: Database, evidence: Evidence, clock: Clock, planned: Planned = nothing_planned) -> None:
-        self._database, self._evidence, self._clock, self._planned = database, evidence, clock, planned
+    def __init__(
+        self,
+        database: Database,
+        evidence: Evidence,
+        clock: Clock,
+        maintenance: Callable[[AsyncConnection], Awaitable[Sequence[Maintenance]]],
+    ) -> None:
+        self._database, self._evidence, self._clock, self._maintenance = database, evidence, clock, maintenance
 
     async def look(self) -> dict[str, Any]:
         """What is known now, weighed."""
@@ -39,7 +39,7 @@ class Triage:
             alerts = await triage.tallies(connection)
             open_now = await triage.open_incidents(connection)
             shown = await triage.worst_incidents(connection, MOST)
-            planned = await self._planned(connection, now)
+            windows = await self._maintenance(connection)
         levels, resources = self._evidence.states(), self._evidence.saturation()
         picture = Picture(
             now=now,
@@ -47,7 +47,7 @@ class Triage:
             incidents=open_now,
             slos=[(slo, levels[slo.name]) for slo in self._evidence.slos if slo.name in levels],
             saturation=[(each, resources[each.name]) for each in self._evidence.resources if each.name in resources],
-            maintenance=planned,
+            maintenance=under_way(windows, now),
             prometheus=self._evidence.configured,
         )
         return _answer(picture, assess(picture), shown)

@@ -125,6 +125,8 @@ _CHANGING = (
     "recheck_at",
     "closed_at",
     "closed_before",
+    "expires_at",
+    "muted_by",
 )
 _KEEP_UP = update(firings).where(firings.c.seq == bindparam("b_seq")).values({name: bindparam(f"b_{name}") for name in _CHANGING})
 
@@ -164,6 +166,8 @@ def _row(firing: Firing, is_latest: bool) -> dict[str, Any]:
         "recheck_at": firing.recheck_at,
         "closed_at": firing.closed_at,
         "closed_before": firing.closed_before,
+        "expires_at": firing.expires_at,
+        "muted_by": firing.muted_by,
         "decided_incident": decision.incident,
         "decided_severity": decision.severity,
         "action": decision.action,
@@ -202,9 +206,11 @@ def to_firing(row: Row[Any]) -> Firing:
         severity=Severity(row.severity) if row.severity else None,
         key=row.key,
         incident=row.incident,
-        begins=tuple(map(datetime.fromisoformat, row.begins)),
+        begins=tuple(map(datetime.fromisoformat, row.begins or ())),
         recheck_at=row.recheck_at,
         closed_at=row.closed_at,
         closed_before=row.closed_before,
+        expires_at=row.expires_at,
+        muted_by=row.muted_by,
         decision=decision,
     )

@@ -19,6 +19,7 @@ outbox = outbox_table(metadata)
 work = work_table(metadata)
 
 RECHECK = "recheck_at IS NOT NULL"
+OPEN = "ends_at IS NULL"
 WAITING = "latest AND incident IS NULL AND ends_at IS NULL"
 
 firings = Table(
@@ -46,15 +47,18 @@ firings = Table(
     Column("reason", Text, nullable=False),
     Column("facts", JSON, nullable=False),
     Column("key", Text, nullable=False, server_default=text("''")),
-    Column("begins", JSON, nullable=False, server_default="[]"),
+    Column("begins", JSON),
     Column("recheck_at", UtcDateTime),
     Column("closed_at", UtcDateTime),
     Column("closed_before", BigInteger),
     Column("decided_incident", Text),
     Column("decided_severity", Text),
+    Column("expires_at", UtcDateTime),
+    Column("muted_by", Text),
     Index("firings_latest", "fingerprint", unique=True, postgresql_where=text("latest"), sqlite_where=text("latest")),
     Index("firings_history", "fingerprint", "seq"),
     Index("firings_incident", "incident", "seq"),
+    Index("firings_open", "state", postgresql_where=text(OPEN), sqlite_where=text(OPEN)),
     Index("firings_recheck", "recheck_at", postgresql_where=text(RECHECK), sqlite_where=text(RECHECK)),
     Index("firings_waiting", "key", postgresql_where=text(WAITING), sqlite_where=text(WAITING)),
 )

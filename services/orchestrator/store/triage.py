@@ -56,12 +56,13 @@ async def open_incidents(connection: AsyncConnection) -> list[OpenIncident]:
             incidents.c.severity,
             incidents.c.body["services"].label("services"),
             incidents.c.body["environment"].as_string().label("environment"),
+            incidents.c.body["drill"].as_boolean().label("drill"),
         )
         .where(text(OPEN_STATES))
         .order_by(*_WORST_FIRST)
     )
     return [
-        OpenIncident(row.id, IncidentState(row.state), Severity(row.severity), tuple(row.services), row.environment)
+        OpenIncident(row.id, IncidentState(row.state), Severity(row.severity), tuple(row.services), row.environment, row.drill)
         for row in await connection.execute(query)
     ]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from services.config import Rule, SeverityRule
-from services.config.reach import covers, hides, outdoes
+from services.config.reach import Nearby, covers, hides, outdoes
 
 
 def rule(*match: str, severity: list[str] | None = None) -> Rule:
@@ -72,6 +72,25 @@ class TestHides:
 
     def test_it_asks_for_matchers_only_where_severities_do_not_exist(self) -> None:
         assert covers(rule(severity=["S1"]), rule("a=b"))
+
+
+class TestNearby:
+    """Which rules have to be compared."""
+
+    RULES = (rule('a="1"'), rule('a=~"1|2"'), rule('b="1"', 'a="2"'), rule(), rule('a="2"'), rule('a!="3"'))
+
+    @pytest.mark.parametrize(
+        ("match", "near"),
+        [
+            ([], [1, 3, 5]),
+            (['a="1"'], [0, 1, 3, 5]),
+            (['a=~"1|2"'], [0, 1, 3, 4, 5]),
+            (['a=~"1.*"'], [1, 3, 5]),
+            (['b="1"'], [1, 2, 3, 5]),
+        ],
+    )
+    def test_those_that_name_the_value_and_those_that_want_none(self, match: list[str], near: list[int]) -> None:
+        assert Nearby(self.RULES).of(rule(*match)) == near
 
 
 def raising(severity: str, *match: str, breadth: int | None = None, persists: str | None = None) -> SeverityRule:

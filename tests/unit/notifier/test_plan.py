@@ -7,12 +7,19 @@ import pytest
 from schemas.base import Contract
 from schemas.incidents import (
     CHANGES,
+    Absorbed,
+    AlertCounts,
+    AlertExample,
     AlertsAttached,
+    AlertsRestated,
     Dismissed,
+    Flapping,
     IncidentEvent,
+    Merged,
     Mitigated,
     MitigationProposed,
     NoteAdded,
+    Promoted,
     Proposal,
     ProposalCleared,
     PublicStateChanged,
@@ -20,10 +27,11 @@ from schemas.incidents import (
     Resolved,
     RoleHolder,
     SeverityChanged,
+    SplitOut,
     Update,
     UpdatePosted,
 )
-from schemas.vocabulary import IncidentState, PublicState, Role, Severity
+from schemas.vocabulary import FiringState, IncidentState, PublicState, Role, Severity
 from services.notifier.domain.delivery import Destination
 from services.notifier.domain.plan import REPLIES, Planned, Why, plan
 from tests.unit.notifier.events import START, an_event, an_update
@@ -73,12 +81,60 @@ def test_alerts_change_the_summary_without_a_reply() -> None:
         (Resolved(), "Resolved"),
         (Reopened(before=IncidentState.RESOLVED), "Reopened"),
         (Dismissed(), "Dismissed as a false alarm"),
+        (Promoted(), "Promoted from triage"),
+        (Absorbed(source="INC-3", alerts=AlertCounts(firing=2)), "INC-3 was merged into this one"),
+        (SplitOut(into="INC-8", alerts=AlertCounts(firing=2)), "A part of it is now INC-8"),
+        (
+            Flapping(alert=AlertExample(fingerprint="f", name="HighErrorRate"), times=4, until=START),
+            "Flapping ×4: HighErrorRate",
+        ),
+        (AlertsRestated(before=FiringState.FIRING, after=FiringState.MUTED, count=1), "1 alert muted"),
+        (AlertsRestated(before=FiringState.FIRING, after=FiringState.STALE, count=2), "2 alerts no longer heard of"),
+        (AlertsRestated(before=FiringState.MUTED, after=FiringState.FIRING, count=10_000), "10000 alerts firing again"),
     ],
 )
 def test_what_people_must_learn_is_a_reply_after_the_summary(change: Contract, headline: str) -> None:
     summary, reply = planned(an_event(change, version=2))
     assert (summary.kind, reply.kind) == ("summary", "reply")
     assert headline == reply.content.headline
+
+
+def test_a_merged_incident_is_over_and_says_where_it_goes_on() -> None:
+    merged = an_event(Merged(into="INC-7"), version=5, text="Merged into INC-7", state=IncidentState.MERGED, merged_into="INC-7")
+    summary, reply = planned(merged)
+    assert (summary.content.mood, reply.content.mood) == ("over", "over")
+    assert summary.content.text.splitlines()[0] == "Merged into INC-7: it goes on there, with its alerts."
+    assert {fact.name: fact.value for fact in summary.content.facts}["State"] == "merged into INC-7"
+    assert (reply.content.headline, reply.content.text) == ("Merged into INC-7", "By rule open-s1-s2: because")
+
+
+def test_only_the_last_word_about_a_merged_incident_silences_what_waits() -> None:
+    merged = an_event(Merged(into="INC-7"), version=5, state=IncidentState.MERGED, merged_into="INC-7")
+    assert [(each.kind, each.last) for each in planned(merged)] == [("summary", False), ("reply", True)]
+    absorbed = an_event(Absorbed(source="INC-3", alerts=AlertCounts()), version=2)
+    assert {False} == {each.last for each in [*planned(absorbed), *planned(an_event(Dismissed(), version=2))]}
+
+
+def test_what_a_headline_leaves_out_stands_below_it() -> None:
+    split = an_event(SplitOut(into="INC-8", alerts=AlertCounts(firing=2)), version=2, text="2 alerts split out into INC-8: A, B")
+    assert planned(split)[1].content.text.splitlines()[0] == "2 alerts split out into INC-8: A, B"
+
+
+@pytest.mark.parametrize(("after", "told"), [(FiringState.MUTED, 0), (FiringState.STALE, 0), (FiringState.FIRING, 1)])
+def test_of_an_incident_that_is_over_only_what_fires_again_is_told(after: FiringState, told: int) -> None:
+    before = FiringState.MUTED if after is FiringState.FIRING else FiringState.FIRING
+    event = an_event(AlertsRestated(before=before, after=after, count=1), version=2, state=IncidentState.RESOLVED)
+    assert [each.kind for each in planned(event)] == ["summary"] + ["reply"] * told
+
+
+def test_that_something_is_muted_is_told_with_what_mutes_it() -> None:
+    change = AlertsRestated(before=FiringState.FIRING, after=FiringState.MUTED, count=1)
+    event = an_event(change, version=2, text="1 alert now muted (was firing): A")
+    reply = planned(event.model_copy(update={"reason": "silenced by ann until 2026-11-24 12:00 UTC: db upgrade"}))[1]
+    assert reply.content.text.splitlines() == [
+        "1 alert now muted (was firing): A",
+        "By rule open-s1-s2: silenced by ann until 2026-11-24 12:00 UTC: db upgrade",
+    ]
 
 
 def test_every_reply_is_for_a_known_event_and_each_reason_is_a_sentence() -> None:
@@ -88,7 +144,8 @@ def test_every_reply_is_for_a_known_event_and_each_reason_is_a_sentence() -> Non
 
 def test_a_body_that_does_not_fit_its_type_is_told_from_the_snapshot() -> None:
     event = an_event(Mitigated(), version=2, severity=Severity.S2)
-    for kind in (SeverityChanged.TYPE, PublicStateChanged.TYPE, UpdatePosted.TYPE):
+    assert [each.kind for each in plan(AlertsRestated.TYPE, event, (BOARD,))] == ["summary"]
+    for kind in REPLIES.keys() - {AlertsRestated.TYPE}:
         _, reply = plan(kind, event, (BOARD,))
         assert reply.content.headline
 

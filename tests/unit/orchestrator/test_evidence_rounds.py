@@ -67,8 +67,7 @@ class Place:
 
     def __post_init__(self) -> None:
         self.watch = Watch([WEB], [DISK], REFRESH, self.numbers.opened)
-        self.evidence = Evidence(lambda: self.watch, self.clock, OrchestratorMetrics(self.registry))
-        self.evidence.changed = self.changed
+        self.evidence = Evidence(lambda: self.watch, self.clock, OrchestratorMetrics(self.registry), self.changed)
 
     async def changed(self, states: Sequence[SloState]) -> None:
         if self.deaf:

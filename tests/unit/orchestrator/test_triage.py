@@ -67,6 +67,13 @@ class TestVerdict:
     def test_what_it_takes(self, picture: dict[str, object], verdict: str) -> None:
         assert seen(**picture).verdict == verdict
 
+    def test_a_drill_is_mentioned_and_hides_nothing(self) -> None:
+        drill = replace(INC_1, drill=True)
+        assert (seen(incidents=[drill]).verdict, seen(incidents=[drill]).reasons) == ("quiet", ("INC-1 is a drill for web",))
+        told = seen(incidents=[drill], alerts=[firing()], slos=[level(Level.OUTAGE)])
+        assert (told.verdict, told.summary) == ("incident", "Yes, and nobody has started an incident yet.")
+        assert told.start is not None
+
     @pytest.mark.parametrize(
         ("picture", "reason"),
         [
@@ -123,10 +130,11 @@ class TestReasons:
         assert len(told.reasons) == 6
         assert told.reasons[-1] == "and 7 more services"
         assert len(told.services) == 12
+        assert seen(alerts=[firing(f"service-{number}") for number in range(6)]).reasons[-1] == "and 1 more service"
 
     def test_planned_work_is_mentioned(self) -> None:
         assert seen(maintenance=[UnderWay("db upgrade", NOW + minutes(60))]).reasons == (
-            "planned work is under way: db upgrade, until 04:12 UTC",
+            "planned work is under way: db upgrade, ends in 1 hour",
         )
 
 

@@ -86,3 +86,4 @@ def test_only_what_is_near_is_suggested(word: object, words: list[str], hint: st
 
 def test_a_path_is_written_with_dots() -> None:
     assert (dotted(("rules", 0, "match")), dotted(())) == ("rules.0.match", "the file")
+    assert dotted(("a\nb", "c\x1b[31m")) == r"'a\nb'.'c\x1b[31m'"
