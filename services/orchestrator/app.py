@@ -1,6 +1,8 @@
 """The orchestrator's composition root."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -8,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import topics
 from services.config import ConfigFile
-from services.orchestrator.api import explaining, maintenance, overrides, reads, regrouping, triage
+from services.orchestrator.api import explaining, maintenance, overrides, reads, regrouping, shadow, triage
+from services.orchestrator.candidatefile import CandidateFile
 from services.orchestrator.domain.evidence import SloState
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.handlers.alerts import Intake
@@ -23,11 +26,13 @@ from services.orchestrator.handlers.levels import Levels
 from services.orchestrator.handlers.maintenance import Planner
 from services.orchestrator.handlers.reconcile import RECONCILE, Reconciler
 from services.orchestrator.handlers.regrouping import Regrouping
+from services.orchestrator.handlers.shadow import Follower
+from services.orchestrator.handlers.shadow_report import ShadowReports
 from services.orchestrator.handlers.timers import Timers
 from services.orchestrator.handlers.triage import Triage
 from services.orchestrator.handlers.views import Views
 from services.orchestrator.handlers.windows import Windows
-from services.orchestrator.metrics import OrchestratorMetrics
+from services.orchestrator.metrics import OrchestratorMetrics, ShadowMetrics
 from services.orchestrator.policyfile import PolicyInForce
 from services.orchestrator.store import tables
 from services.orchestrator.watchfile import WatchInForce, rounds_of
@@ -36,6 +41,7 @@ from services.runtime.bus.consume import Consumer
 from services.runtime.bus.port import Bus
 from services.runtime.clock import Clock
 from services.runtime.db import Database
+from services.runtime.errors import Unavailable
 from services.runtime.lifecycle import Part
 from services.runtime.metrics import RuntimeMetrics
 from services.runtime.migrate import migrate
@@ -91,6 +97,9 @@ def build(
     reconciling = Worker(queue=RECONCILE, do=reconciler.round, **common)
     reconciler.wake = reconciling.wake
     journal.timers = (timers, rechecks)
+    candidate = CandidateFile(config, ShadowMetrics(registry))
+    follower = Follower(database, candidate, clock, candidate.metrics)
+    journal.followers = (follower.wake,)
     consumer = Consumer(
         service=NAME, bus=bus, database=database, offsets=Offsets(tables.offsets), topics=READS,
         handler=intake.handle, serial=True, clock=clock, metrics=metrics,
@@ -108,7 +117,7 @@ def build(
     return Part(
         name=NAME,
         start=start,
-        stop=database.stop,
+        stop=partial(_stop, database, follower),
         loops={
             "consumer": consumer.run,
             "outbox": outbox.run,
@@ -117,6 +126,7 @@ def build(
             "reconciling": reconciling.run,
             "reconciling-begins": reconciler.begin,
             "evidence": evidence.run,
+            "shadow": follower.run,
             "gauges": Gauges(database, clock, counted).run,
         },
         routers=(
@@ -126,6 +136,13 @@ def build(
             overrides.routes(commands, grants),
             maintenance.routes(planner, grants, clock),
             regrouping.routes(Regrouping(commands, journal, policy), grants),
+            shadow.routes(ShadowReports(database, candidate, policy, clock), grants, clock),
         ),
         readiness=readiness,
     )
+
+
+async def _stop(database: Database, follower: Follower) -> None:
+    with suppress(Unavailable):  # then the lead is taken over when its lease runs out
+        await follower.stop()
+    await database.stop()

@@ -17,7 +17,7 @@ from services.orchestrator.domain.reconcile import Answer, OpenFiring, Seen, rec
 from services.orchestrator.domain.restating import tell
 from services.orchestrator.domain.transitions import Step
 from tests.builders import NOW, POLICY, an_alert, minutes
-from tests.unit.orchestrator.test_deciding import Desk
+from tests.support.desk import Desk
 
 ALERTS = [an_alert(), an_alert(instance="web-2"), an_alert("Minor", severity="s4"), an_alert("Other", service="api")]
 GRACE, STALE_AFTER = minutes(2), timedelta(hours=2)

@@ -33,13 +33,23 @@ class Later:
 
 
 @dataclass(frozen=True)
+class Beginning:
+    """By which rule an incident began, and whether that was in triage."""
+
+    rule: str
+    quiet: bool
+
+
+@dataclass(frozen=True)
 class Opening:
-    """An incident that rules would have opened: when, for which alert, and why."""
+    """An incident that rules would have opened: when, for which alert, by which rule, and why."""
 
     incident: str
     at: datetime
     alert: str
+    rule: str
     reason: str
+    quiet: bool
 
 
 @dataclass
@@ -48,7 +58,7 @@ class Report:
 
     `changes` counts decisions by what was and would be done. `openings` and `was_opened` are by the number of the decision
     behind them, `instead` says what would become of those in `was_opened`. `counterparts` are the names in the replay of recorded
-    incidents. Of incidents in the replay: why each was `raised` last, and which began in triage (`quiet`).
+    incidents. Of incidents in the replay: how each `began`, and why its severity was `raised` last.
     """
 
     since: datetime
@@ -61,21 +71,30 @@ class Report:
     was_opened: dict[int, Later] = field(default_factory=dict)
     instead: dict[int, str] = field(default_factory=dict)
     counterparts: dict[str, str] = field(default_factory=dict)
+    began: dict[str, Beginning] = field(default_factory=dict)
     raised: dict[str, str] = field(default_factory=dict)
-    quiet: set[str] = field(default_factory=set)
 
-    def count(self, was: Decided, now: Decision) -> None:
-        """One more decision. Under another rule it is the same if the same comes of it."""
-        self.decisions += 1
+    def count(self, was: Decided, now: Decision, at: datetime) -> bool:
+        """One more decision; whether it is the same. Under another rule it is, if the same comes of it."""
+        change = self._change(was, now)
+        if at >= self.since:
+            self.decisions += 1
+            if change is None:
+                self.same += 1
+                self.by_another_rule += was.rule != now.rule
+            else:
+                self.changes[change] += 1
+        return change is None
+
+    def _change(self, was: Decided, now: Decision) -> tuple[str, str] | None:
+        """What was and what would be done, as far as it differs."""
         if was.action is not now.action:
-            self.changes[was.action, now.action] += 1
-        elif was.severity is not now.severity:
-            self.changes[_rated(was.action, was.severity), _rated(now.action, now.severity)] += 1
-        elif was.incident is not None and self.counterparts.get(was.incident) != now.incident:
-            self.changes[was.action, f"{now.action}, another incident"] += 1
-        else:
-            self.same += 1
-            self.by_another_rule += was.rule != now.rule
+            return was.action, now.action
+        if was.severity is not now.severity:
+            return _rated(was.action, was.severity), _rated(now.action, now.severity)
+        if was.incident is not None and self.counterparts.get(was.incident) != now.incident:
+            return was.action, f"{now.action}, another incident"
+        return None
 
 
 def _rated(action: Action, severity: Severity | None) -> str:
@@ -146,7 +165,7 @@ class _Comparison:
 
     def _beside(self, seq: int, opening: Opening) -> Difference | None:
         """How an incident of the replay differs from the recorded one; None when it does not."""
-        after = self._rated(self._replayed[opening.incident], opening.incident in self._report.quiet)
+        after = self._rated(self._replayed[opening.incident], opening.quiet)
         earnest = self._earnest.get(seq)
         if earnest is None:
             return self._line(What.OPENS, opening.at, opening, "nothing", after, opening.reason)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from schemas.ids import digest, incident_id
+from schemas.ids import digest
 from schemas.incidents import MAX_SERVICE, MAX_TEXT, Incident
 from schemas.vocabulary import Action, ActorKind, FiringState, IncidentState
 from services.orchestrator.domain import commands as ask
@@ -275,8 +275,7 @@ class Batch:
 
     def _open(self, firing: Firing, verdict: Verdict, found: Assessment, heard: datetime) -> str:
         assert verdict.severity is not None
-        name = incident_id(self._world.next_incident)
-        self._world.next_incident += 1
+        name = self._world.new_name(_number(firing) if firing.decision else self._world.next_decision)
         umbrella, service = verdict.where is Where.UMBRELLA, service_of(firing.labels)
         command = ask.Open(
             id=name,

@@ -1,17 +1,18 @@
 """A world that lasts: it knows by itself what waits for which moment, what waits for an incident, and what belongs to one."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heappop, heappush
 
-from schemas.ids import incident_number
 from schemas.incidents import Incident
 from schemas.vocabulary import Severity, worst
+from services.matching import Selector
 from services.orchestrator.domain.firings import Firing
 from services.orchestrator.domain.incident import Periods, next_due
+from services.orchestrator.domain.maintenance import Planned
 from services.orchestrator.domain.splitting import Linked
-from services.orchestrator.domain.world import World
+from services.orchestrator.domain.world import World, age
 
 CLOSED = 1000
 """How many incidents that ended are remembered for rules about what came before."""
@@ -27,6 +28,13 @@ class Played(World):
     _firing_moments: list[tuple[datetime, str]] = field(default_factory=list)
     _waiting: dict[str, dict[str, None]] = field(default_factory=dict)
     _members: dict[str, dict[int, tuple[str, Severity | None]]] = field(default_factory=dict)
+    _proposed: list[str] = field(default_factory=list)
+    _releases: list[tuple[datetime, int, Selector]] = field(default_factory=list)
+
+    def name_like(self, incident: str) -> str:
+        """The name of what a person began, who called it this."""
+        del incident
+        return self.new_name(self.next_decision)
 
     def put(self, incident: Incident) -> None:
         before = self.incidents.get(incident.id)
@@ -37,12 +45,19 @@ class Played(World):
             heappush(self._incident_moments, (due, incident.id))
         if incident.resolved_at is not None or (before is not None and before.resolved_at is not None):
             self._remember(incident)
+        if incident.proposal is not None and (before is None or before.proposal is None):
+            self._proposed.append(incident.id)
+
+    def take_proposed(self) -> list[str]:
+        """The incidents for which mitigation has been proposed since this was last asked."""
+        taken, self._proposed = self._proposed, []
+        return taken
 
     def _remember(self, incident: Incident) -> None:
         """Among what ended, newest first; one that was reopened did not end."""
         others = [other for other in self.closed if other.id != incident.id]
         if incident.resolved_at is not None:
-            others = sorted([*others, incident], key=_incident, reverse=True)[:CLOSED]
+            others = sorted([*others, incident], key=age, reverse=True)[:CLOSED]
         self.closed = others
 
     def keep(self, firing: Firing) -> None:
@@ -78,19 +93,29 @@ class Played(World):
 
     def next_moment(self) -> datetime | None:
         """The next moment that something may wait for."""
-        incidents, firings = self._incident_moments, self._firing_moments
-        if incidents and firings:
-            return min(incidents[0][0], firings[0][0])
-        return incidents[0][0] if incidents else firings[0][0] if firings else None
+        heads = [moments[0][0] for moments in (self._incident_moments, self._firing_moments, self._releases) if moments]
+        return min(heads, default=None)
 
     def waiting(self, keys: Iterable[str]) -> list[Firing]:
         """Firings of these keys that are not over and have no incident, in the order of their decisions."""
         names = [name for key in keys for name in self._waiting.get(key, ())]
         return sorted((self.latest[name] for name in names), key=_number)
 
-    def alive(self) -> Iterator[Firing]:
-        """What is not over."""
-        yield from [firing for firing in self.latest.values() if firing.ends_at is None]
+    def look_again(self, moment: datetime, selectors: Sequence[Selector]) -> None:
+        """What is not over and matches any of these is to be weighed anew."""
+        for firing in [firing for firing in self.latest.values() if firing.ends_at is None]:
+            if any(selector.matches(firing.labels) for selector in selectors):
+                self.keep(firing.but(recheck_at=moment))
+
+    def expect_release(self, planned: Planned) -> None:
+        """A maintenance is ended before its time."""
+        if planned.ended_at is not None:
+            heappush(self._releases, (planned.ended_at, planned.number, planned.maintenance.selector))
+
+    def release(self, now: datetime) -> None:
+        """What was expected because of a maintenance that has been ended is to be weighed anew."""
+        while self._releases and self._releases[0][0] <= now:
+            self.look_again(now, [heappop(self._releases)[2]])
 
     def linked(self, incident: str, alerts: Collection[str]) -> Linked:
         """What is known of an incident's alerts when these are to be split out of it."""
@@ -125,7 +150,3 @@ class Played(World):
 def _number(firing: Firing) -> int:
     assert firing.decision is not None
     return firing.decision.seq
-
-
-def _incident(incident: Incident) -> int:
-    return incident_number(incident.id) or 0

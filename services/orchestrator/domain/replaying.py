@@ -1,23 +1,20 @@
 """The recorded log played under another policy, and compared with what was decided."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from schemas.ids import incident_id
 from schemas.incidents import Actor, IncidentEvent, Opened, SeverityChanged
-from schemas.vocabulary import Action, AlertStatus, IncidentState, Severity
-from services.matching import Selector
+from schemas.vocabulary import Action, ActorKind, AlertStatus, IncidentState, Severity
 from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.comparing import Decided, Later, Opening, Report
+from services.orchestrator.domain.comparing import Beginning, Decided, Later, Opening, Report
 from services.orchestrator.domain.evidence import Level, SloState
 from services.orchestrator.domain.firings import Decision, Firing
 from services.orchestrator.domain.incident import Refusal
 from services.orchestrator.domain.ledger import Outcome
-from services.orchestrator.domain.maintenance import Maintenance, Planned
 from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.simulation import Simulation
+from services.orchestrator.domain.simulation import Played, Simulation
 from services.orchestrator.domain.splitting import New, Wish
 from services.orchestrator.domain.transitions import Step
 
@@ -66,72 +63,98 @@ class Ordered:
 
 @dataclass(frozen=True)
 class Known:
-    """What a replay has to know beforehand: the numbers of the first decision and the first incident of the log, from when on
-    differences count, what was opened for firings after their decision, and what maintenance people had planned."""
+    """What a replay knows beforehand: the numbers of the first decision and the first incident of the log, from when on
+    differences count, and what was opened for firings after their decision, by the number of that."""
 
     first_decision: int
     first_incident: int
     since: datetime
     opened_later: Mapping[int, Later] = field(default_factory=dict)
-    planned: Sequence[Planned] = ()
+
+
+Compare = Callable[[Decided, Firing, bool], None]
+"""Told of each decision: as it was made, the firing as it would be decided, and whether both are the same."""
+
+NOBODY = Actor(kind=ActorKind.SYSTEM, name="nobody")
+_UNATTENDED = "nobody can act on an incident that was never opened: it counts as over once mitigation would be proposed"
 
 
 class Replay:
     """Plays a log, step by step; `report` grows with it."""
 
-    def __init__(self, policy: Policy, known: Known) -> None:
-        self.simulation = Simulation(policy)
+    def __init__(self, policy: Policy, known: Known, *, world: Played | None = None, compared: Compare | None = None) -> None:
+        self.simulation = Simulation(policy, world=world)
         self.report = Report(known.since)
-        self._world = self.simulation.world
+        self._world, self._compared = self.simulation.world, compared
         self._world.next_decision, self._world.next_incident = known.first_decision, known.first_incident
-        self._known, self._slos = known, dict[str, SloState]()
-        self._plans = _plans(known.planned)
+        self._later = dict(known.opened_later)
+        self._slos: dict[str, SloState] = {}
+        self._real: set[str] = set()
 
     def play(self, step: Heard | Ordered) -> None:
         """One step of the log."""
-        self._pass_time(step.at)
+        due = self._world.next_moment()
+        if due is not None and due <= step.at:
+            self._advance(self.simulation.advance(step.at))
         if isinstance(step, Ordered):
             self._order(step)
         else:
             self._hear(step)
 
+    def learn(self, decision: int, later: Later) -> None:
+        """One more incident that was opened for a firing after its decision."""
+        self._later[decision] = later
+        opening = self.report.openings.get(decision)
+        if opening is not None:
+            self._pair(later.incident, opening.incident)
+
     def finish(self, moment: datetime) -> Report:
-        """What falls due until the end of the log, and then the report."""
-        self._pass_time(moment)
+        """What falls due until the moment, and then the report."""
+        self._advance(self.simulation.advance(moment))
         return self.report
 
-    def _pass_time(self, moment: datetime) -> None:
-        while self._plans and self._plans[-1].at <= moment:
-            plan = self._plans.pop()
-            self._note_all(self.simulation.advance(plan.at))
-            self._note_all(self.simulation.expect(plan.at, plan.planned, plan.ended))
-        due = self._world.next_moment()
-        if due is not None and due <= moment:
-            self._note_all(self.simulation.advance(moment))
+    def _advance(self, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            self._note(outcome)
+            for name in self._world.take_proposed():
+                self._leave(name)
+
+    def _leave(self, name: str) -> None:
+        """Mitigation is proposed. People accept it for what they see; nobody does for what is only in the replay."""
+        proposal = self._world.incidents[name].proposal
+        if proposal is not None and name not in self._real:
+            self.simulation.command(proposal.at, name, ask.Move(Step.RESOLVE), NOBODY, _UNATTENDED)
+
+    def _pair(self, was: str, now: str) -> None:
+        """What is done to the one is done to the other."""
+        self._real.add(self.report.counterparts.setdefault(was, now))
 
     def _hear(self, heard: Heard) -> None:
         if heard.slos or self._slos:
             self._learn(heard)
+        if heard.decided:
+            self._world.next_decision = next(iter(heard.decided))
         outcome = self.simulation.alerts(heard.at, heard.alerts, self._slos)
+        if outcome.events or outcome.turns:
+            self._note(outcome)
         for firing in outcome.began:
             assert firing.decision is not None
             was = heard.decided.get(firing.decision.seq)
             if was is not None:
                 self._compare(firing, firing.decision, was, heard.at)
-        if outcome.turns or outcome.events:
-            self._note(outcome)
 
     def _learn(self, heard: Heard) -> None:
+        """Service levels are as they were last seen, for a while."""
         seen = {name: SloState(name, level, None, None, f"{name} was {level}", heard.at) for name, level in heard.slos.items()}
         known = {name: state for name, state in self._slos.items() if heard.at - state.at <= EVIDENCE_LASTS}
         self._slos = known | seen
-        self._note_all(self.simulation.levels(heard.at, self._slos))
+        self._advance(self.simulation.levels(heard.at, self._slos))
 
     def _compare(self, firing: Firing, now: Decision, was: Decided, at: datetime) -> None:
-        report, later = self.report, self._known.opened_later.get(now.seq)
-        earnest = was.incident or (later.incident if later else None)
+        report, later = self.report, self._later.get(now.seq)
+        earnest = was.incident or (later.incident if later is not None else None)
         if earnest is not None and now.incident is not None:
-            report.counterparts.setdefault(earnest, now.incident)
+            self._pair(earnest, now.incident)
         if was.action in _OPENS and was.incident is not None:
             report.was_opened[now.seq] = Later(was.incident, at)
         elif later is not None:
@@ -140,45 +163,44 @@ class Replay:
             report.instead[now.seq] = now.reason
         if now.action in _OPENS and now.incident is not None:
             self._opened(firing, now.incident, now.reason)
-        if at >= self._known.since:
-            report.count(was, now)
-
-    def _note_all(self, outcomes: Iterable[Outcome]) -> None:
-        for outcome in outcomes:
-            self._note(outcome)
+        same = report.count(was, now, at)
+        if self._compared is not None:
+            self._compared(was, firing, same and was.rule == now.rule)
 
     def _note(self, outcome: Outcome) -> None:
-        """What became of firings after their decisions, and what is told of incidents."""
+        """What is told of incidents, and what became of firings after their decisions."""
         self._note_events(outcome.events)
         if not outcome.turns:
             return
         firings = {firing.decision.seq: firing for firing in (*outcome.changed, *outcome.began) if firing.decision}
         for turn in outcome.turns:
             if turn.event == "opened" and turn.incident is not None:
-                was = self.report.was_opened.get(turn.seq)
-                if was is not None:
-                    self.report.counterparts.setdefault(was.incident, turn.incident)
                 self._opened(firings[turn.seq], turn.incident, turn.reason)
 
     def _note_events(self, events: Iterable[IncidentEvent]) -> None:
         for event in events:
             if event.type == SeverityChanged.TYPE:
                 self.report.raised[event.incident.id] = event.reason
-            elif event.type == Opened.TYPE and event.change["state"] == IncidentState.TRIAGE:
-                self.report.quiet.add(event.incident.id)
+            elif event.type == Opened.TYPE:
+                quiet = event.change["state"] == IncidentState.TRIAGE
+                self.report.began[event.incident.id] = Beginning(event.actor.name, quiet)
 
     def _opened(self, firing: Firing, name: str, reason: str) -> None:
         assert firing.decision is not None
-        self.report.openings[firing.decision.seq] = Opening(name, self._world.incidents[name].opened_at, firing.name, reason)
+        seq, incident = firing.decision.seq, self._world.incidents[name]
+        real = self.report.was_opened.get(seq) or self._later.get(seq)
+        if real is not None:
+            self._pair(real.incident, name)
+        began = self.report.began[name]
+        self.report.openings[seq] = Opening(name, incident.opened_at, firing.name, began.rule, reason, began.quiet)
 
     def _order(self, what: Ordered) -> None:
         """The person's command on the counterpart of their incident; what does not fit there is counted and left out."""
         done = self._carry_out(what)
-        if not isinstance(done, list):
-            if what.at >= self._known.since:
-                self.report.inapplicable[what.word] += 1
-            return
-        self._note_events(done)
+        if isinstance(done, list):
+            self._note_events(done)
+        elif what.at >= self.report.since:
+            self.report.inapplicable[what.word] += 1
 
     def _carry_out(self, what: Ordered) -> list[IncidentEvent] | Refusal | None:
         """None where there is no counterpart."""
@@ -194,20 +216,19 @@ class Replay:
 
     def _begin(self, what: Ordered) -> list[IncidentEvent] | Refusal | None:
         """Declare an incident, or split one out."""
-        new = New(incident_id(self._world.next_incident), str(what.change["uuid"]))
-        title, severity = str(what.change["title"]), Severity(what.change["severity"])
-        source = what.change.get("split_from")
-        if source is None:
-            command = ask.Open(new.name, new.uuid, title, severity, tuple(what.change["services"]))
-            done = self.simulation.command(what.at, new.name, command, what.actor, what.reason)
-        elif source not in self.report.counterparts:
+        change, source = what.change, what.change.get("split_from")
+        if source is not None and source not in self.report.counterparts:
             return None
+        new = New(self._world.name_like(what.incident), str(change["uuid"]))
+        title, severity = str(change["title"]), Severity(change["severity"])
+        if source is None:
+            command = ask.Open(new.name, new.uuid, title, severity, tuple(change["services"]))
+            done = self.simulation.command(what.at, new.name, command, what.actor, what.reason)
         else:
             wish = Wish(what.alerts, title, severity)
             done = self.simulation.split(what.at, self.report.counterparts[source], wish, new, what.actor, what.reason)
         if isinstance(done, list):
-            self._world.next_incident += 1
-            self.report.counterparts[what.incident] = new.name
+            self._pair(what.incident, new.name)
         return done
 
 
@@ -226,24 +247,3 @@ def _command(what: Ordered) -> ask.Command:
     if what.word == "severity_changed":
         return ask.SetSeverity(Severity(what.change["after"]), bool(what.change["pinned"]))
     return ask.Unpin() if what.word == "severity_unpinned" else ask.Move(_STEPS[what.word])
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """From a moment on so much is planned; what was expected by what ended is to be looked at again."""
-
-    at: datetime
-    planned: Sequence[Maintenance]
-    ended: Sequence[Selector]
-
-
-def _plans(planned: Sequence[Planned]) -> list[_Plan]:
-    """What people planned as it changed, the latest first."""
-    moments = {each.created_at for each in planned} | {each.ended_at for each in planned if each.ended_at is not None}
-    return [_plan(moment, planned) for moment in sorted(moments, reverse=True)]
-
-
-def _plan(moment: datetime, planned: Sequence[Planned]) -> _Plan:
-    valid = [each for each in planned if each.created_at <= moment and (each.ended_at is None or each.ended_at > moment)]
-    ended = [each.maintenance.selector for each in planned if each.ended_at == moment]
-    return _Plan(moment, [each.maintenance for each in valid], ended)

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from schemas.incidents import Actor, IncidentEvent
-from services.matching import Selector
 from services.orchestrator.domain import commands as ask
 from services.orchestrator.domain.deciding import Batch
 from services.orchestrator.domain.evidence import SloState
@@ -16,7 +15,7 @@ from services.orchestrator.domain.firings import Message
 from services.orchestrator.domain.happen import record
 from services.orchestrator.domain.incident import Because, Context, Refusal, decide
 from services.orchestrator.domain.ledger import Outcome
-from services.orchestrator.domain.maintenance import Maintenance
+from services.orchestrator.domain.maintenance import Planned
 from services.orchestrator.domain.merging import merge
 from services.orchestrator.domain.played import Played
 from services.orchestrator.domain.policy import Policy
@@ -37,10 +36,21 @@ class Simulation:
         self._policy, self._telling = policy, telling
         self.world = world or Played(1, 1)
         self.world.periods, self.world.maintenance = policy.periods, policy.maintenance
+        self._planned: Sequence[Planned] = ()
+
+    def plan(self, planned: Sequence[Planned]) -> None:
+        """All that people plan, beside the policy's own maintenance; each from when it was planned until it was ended."""
+        known = {(each.number, each.ended_at) for each in self._planned}
+        for each in planned:
+            if (each.number, each.ended_at) not in known:
+                self.world.expect_release(each)
+        self._planned = planned
 
     def advance(self, moment: datetime) -> Iterator[Outcome]:
         """Do whatever falls due up to the moment, each at its own."""
         while (due := self.world.next_moment()) is not None and due <= moment:
+            self._expect(due)
+            self.world.release(due)
             batch = Batch(self._policy, self.world, due, telling=self._telling)
             batch.catch_up()
             yield self._outcome(batch)
@@ -48,6 +58,7 @@ class Simulation:
     def alerts(self, moment: datetime, alerts: Sequence[Message], slos: Mapping[str, SloState] | None = None) -> Outcome:
         """Decide the alerts at the moment; everything due until then has been done."""
         self.world.slos = slos or {}
+        self._expect(moment)
         batch = Batch(self._policy, self.world, moment, telling=self._telling)
         batch.hear(alerts)
         return self._outcome(batch)
@@ -62,21 +73,15 @@ class Simulation:
         """Service levels are as given from now on; what fires for one that got bad is looked at again."""
         before, self.world.slos = self.world.slos, slos
         bad = {name for name, state in slos.items() if state.level.bad and _level(before, name) is not state.level}
-        return self.look_again(moment, [slo.selector for slo in self._policy.slos if slo.name in bad])
-
-    def expect(self, moment: datetime, planned: Sequence[Maintenance], ended: Sequence[Selector] = ()) -> Iterator[Outcome]:
-        """Beside the policy's maintenance this one is planned from now on; what was expected by one that `ended` is looked at
-        again."""
-        self.world.maintenance = (*self._policy.maintenance, *planned)
-        return self.look_again(moment, ended)
-
-    def look_again(self, moment: datetime, selectors: Sequence[Selector]) -> Iterator[Outcome]:
-        """Weigh anew what is not over and matches any of these."""
-        if selectors:
-            for firing in self.world.alive():
-                if any(selector.matches(firing.labels) for selector in selectors):
-                    self.world.keep(firing.but(recheck_at=moment))
+        if bad:
+            self.world.look_again(moment, [slo.selector for slo in self._policy.slos if slo.name in bad])
         return self.advance(moment)
+
+    def _expect(self, moment: datetime) -> None:
+        """What was planned at that moment, and not ended."""
+        if self._planned:
+            then = (each.maintenance for each in self._planned if each.holds(moment))
+            self.world.maintenance = (*self._policy.maintenance, *then)
 
     def command(
         self, moment: datetime, incident: str, command: ask.Command, actor: Actor, reason: str

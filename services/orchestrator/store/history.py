@@ -4,36 +4,41 @@ It is what is stored anyway: firings with their decisions and ends, and what peo
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, Row, Text, func, or_, select, text, type_coerce
+from sqlalchemy import JSON, ColumnElement, Row, Text, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.incidents import Actor, Incident, SeverityChanged
 from schemas.vocabulary import ActorKind, IncidentState
 from services.orchestrator.domain.comparing import Later, Recorded
+from services.orchestrator.domain.maintenance import Planned
 from services.orchestrator.domain.replaying import ORDERS, Heard, Ordered
+from services.orchestrator.domain.shadowing import FURTHEST, beginning
+from services.orchestrator.store import maintenance
 from services.orchestrator.store.assembly import COLUMNS, Assembly
-from services.orchestrator.store.tables import OPEN_STATES, events, firings, incidents, turns
-from services.runtime.db import UtcDateTime
+from services.orchestrator.store.shadows import decided_at, first_since, last_decision, spans
+from services.orchestrator.store.tables import events, firings, incidents, turns
+from services.runtime.db import UtcDateTime, among
 
 CHUNK = 5000
-WARM_UP = timedelta(days=7)
-"""So long before its beginning a replay starts at most, to know what was open then."""
-_RAW = [
-    type_coerce(column, Text) if isinstance(column.type, JSON | UtcDateTime) else column
-    for column in (firings.c[name] for name in COLUMNS)
-]
-"""Columns as the driver gives them; SQLAlchemy would make values of them one by one, and not as fast."""
+RELEVANT = {f"tocsin.incident.{word}.v1": word for word in ORDERS}
+"""The types of events behind which there may be a person's command, and their words."""
+
+
+def raw(names: Iterable[str]) -> list[ColumnElement[Any]]:
+    """Columns of firings as the driver gives them: SQLAlchemy would make values of them one by one, and not as fast."""
+    columns = (firings.c[name] for name in names)
+    return [type_coerce(each, Text) if isinstance(each.type, JSON | UtcDateTime) else each for each in columns]
 
 
 @dataclass(frozen=True)
 class Extent:
-    """What there is to play: from the decision `first` to `last`. Differences count from `since` on; what was decided before
-    only warms up. `incident` is the number of the first incident."""
+    """What there is to play: from the decision `first` to `last`, the first of them made at `start`. Differences count from
+    `since` on; what was decided before only warms up. `incident` is the number of the first incident."""
 
     since: datetime
     start: datetime
@@ -42,44 +47,25 @@ class Extent:
     incident: int
 
 
-async def extent(connection: AsyncConnection, since: datetime | None, reach: timedelta) -> Extent | None:
-    """How much there is; None when nothing has been decided since then. `reach` is how far decisions look back."""
-    first, last = (await connection.execute(select(func.min(firings.c.seq), func.max(firings.c.seq)))).one()
-    if first is None:
+async def extent(connection: AsyncConnection, since: datetime | None, memory: timedelta, policy: str) -> Extent | None:
+    """How much there is; None when nothing has been decided since then. `memory` is how far the policy looks back."""
+    last = await last_decision(connection)
+    if last == 0:
         return None
-    if since is not None:
-        start = await _start(connection, since, reach)
-        first = await _first_since(connection, start, first, last + 1)
+    if since is None:
+        since = start = await decided_at(connection, 1) or datetime.min.replace(tzinfo=UTC)
     else:
-        start = since = await _decided_at(connection, first)
-    if await _first_since(connection, since, first, last + 1) > last:
+        start = await _beginning(connection, since, memory, policy)
+    if await first_since(connection, since) > last:
         return None
-    return Extent(since, start, first, last, await _first_incident(connection, start))
+    return Extent(since, start, await first_since(connection, start), last, await _first_incident(connection, start))
 
 
-async def _start(connection: AsyncConnection, since: datetime, reach: timedelta) -> datetime:
-    """Early enough to know what was open then, or over for not much longer than decisions look back."""
-    lately = select(events.c.incident).where(events.c.recorded_at >= since - reach)
-    concerned = or_(incidents.c.id.in_(lately), text(OPEN_STATES))
-    beginnings = select(func.min(events.c.recorded_at)).join(incidents, incidents.c.id == events.c.incident)
-    oldest = (await connection.execute(beginnings.where((events.c.version == 1) & concerned))).scalar_one()
-    return max(since - WARM_UP, min(since - reach, oldest or since))
-
-
-async def _first_since(connection: AsyncConnection, moment: datetime, low: int, high: int) -> int:
-    """The first decision that was made then or later, by halving: numbers grow with time and have no gaps."""
-    while low < high:
-        middle = (low + high) // 2
-        if await _decided_at(connection, middle) < moment:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-async def _decided_at(connection: AsyncConnection, number: int) -> datetime:
-    found: datetime = (await connection.execute(select(firings.c.decided_at).where(firings.c.seq == number))).scalar_one()
-    return found
+async def _beginning(connection: AsyncConnection, since: datetime, memory: timedelta, policy: str) -> datetime:
+    """Early enough to know what was open then, and all that decisions look back at."""
+    furthest = since - FURTHEST
+    found = await spans(connection, policy, await first_since(connection, furthest), furthest)
+    return beginning(since, memory, found)
 
 
 async def _first_incident(connection: AsyncConnection, start: datetime) -> int:
@@ -112,11 +98,17 @@ async def opened_later(connection: AsyncConnection, start: datetime) -> dict[int
     return {row.seq: Later(row.incident, row.at) for row in rows}
 
 
+async def planned(connection: AsyncConnection, start: datetime) -> list[Planned]:
+    """What people had planned that was not over then."""
+    return await maintenance.live(connection, start)
+
+
 async def log(connection: AsyncConnection, extent: Extent) -> AsyncIterator[list[Heard | Ordered]]:
     """Everything that decisions depended on, in its order, piece by piece."""
-    assembly, after = Assembly(await _orders(connection, extent.start)), extent.first - 1
+    assembly, after, columns = Assembly(), extent.first - 1, raw(COLUMNS)
+    assembly.expect(await _orders(connection, extent.start))
     while after < extent.last:
-        query = select(*_RAW).where(firings.c.seq > after).order_by(firings.c.seq).limit(CHUNK)
+        query = select(*columns).where(firings.c.seq > after).order_by(firings.c.seq).limit(CHUNK)
         rows = (await connection.execute(query)).all()
         yield assembly.take(rows)
         after = rows[-1].seq
@@ -124,39 +116,46 @@ async def log(connection: AsyncConnection, extent: Extent) -> AsyncIterator[list
 
 
 async def _orders(connection: AsyncConnection, start: datetime) -> Sequence[tuple[int, Ordered]]:
-    """What people did, with the number of the decision before which they did it."""
-    types = {f"tocsin.incident.{word}.v1": word for word in ORDERS}
-    mine = events.c.type.in_(types) & (events.c.recorded_at >= start)
+    mine = events.c.type.in_(RELEVANT) & (events.c.recorded_at >= start)
     query = select(events).where(mine).order_by(events.c.position, events.c.recorded_at, events.c.incident, events.c.version)
-    rows = [row for row in await connection.execute(query) if row.actor["kind"] == ActorKind.PERSON]
-    consequences, moved = _consequences(rows), await _moved(connection, start)
+    return await ordered(connection, (await connection.execute(query)).all())
+
+
+async def ordered(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[tuple[int, Ordered]]:
+    """Of these events the commands of people, each with the number of the decision before which it was given."""
+    mine = [row for row in rows if row.actor["kind"] == ActorKind.PERSON]
+    consequences, moved = _consequences(mine), await _moved(connection, mine)
     return [
-        (row.position, _ordered(row, types[row.type], moved)) for row in rows if (row.incident, row.version) not in consequences
+        (row.position, _ordered(row, moved.get((row.incident, row.recorded_at), ())))
+        for row in mine
+        if (row.incident, row.version) not in consequences
     ]
 
 
 def _consequences(rows: Sequence[Row[Any]]) -> set[tuple[str, int]]:
     """Events that a person's command has brought about on the way: on the target of a merge, and by taking a pin away."""
-    merges = {(row.change["into"], row.recorded_at) for row in rows if row.type.endswith(".merged.v1")}
-    unpinned = {(row.incident, row.recorded_at) for row in rows if row.type.endswith(".severity_unpinned.v1")}
-    raised = {(row.incident, row.version) for row in rows if row.type == SeverityChanged.TYPE and not row.change["pinned"]}
+    merges = {(row.change["into"], row.recorded_at) for row in rows if RELEVANT[row.type] == "merged"}
+    unpinned = {(row.incident, row.recorded_at) for row in rows if RELEVANT[row.type] == "severity_unpinned"}
     return {
         (row.incident, row.version)
         for row in rows
         if (row.incident, row.recorded_at) in merges
-        or ((row.incident, row.recorded_at) in unpinned and (row.incident, row.version) in raised)
+        or ((row.incident, row.recorded_at) in unpinned and row.type == SeverityChanged.TYPE and not row.change["pinned"])
     }
 
 
-async def _moved(connection: AsyncConnection, start: datetime) -> Mapping[tuple[str, datetime], tuple[str, ...]]:
-    """Which alerts moved to an incident at a moment."""
-    query = select(turns.c.incident, turns.c.at, firings.c.fingerprint).join(firings, firings.c.seq == turns.c.seq)
+async def _moved(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> Mapping[tuple[str, datetime], tuple[str, ...]]:
+    """Which alerts moved to incidents that were split out, and when."""
+    new = [row.incident for row in rows if row.change.get("split_from")]
     found = defaultdict[tuple[str, datetime], tuple[str, ...]](tuple)
-    for row in await connection.execute(query.where((turns.c.event == "moved") & (turns.c.at >= start)).order_by(turns.c.id)):
-        found[row.incident, row.at] += (row.fingerprint,)
+    if new:
+        query = select(turns.c.incident, turns.c.at, firings.c.fingerprint).join(firings, firings.c.seq == turns.c.seq)
+        mine = (turns.c.event == "moved") & among(connection, turns.c.incident, new)
+        for row in await connection.execute(query.where(mine).order_by(turns.c.id)):
+            found[row.incident, row.at] += (row.fingerprint,)
     return found
 
 
-def _ordered(row: Row[Any], word: str, moved: Mapping[tuple[str, datetime], tuple[str, ...]]) -> Ordered:
-    actor, alerts = Actor.model_validate(row.actor), moved.get((row.incident, row.recorded_at), ())
-    return Ordered(row.recorded_at, row.incident, word, row.change, actor, row.reason, alerts)
+def _ordered(row: Row[Any], alerts: tuple[str, ...]) -> Ordered:
+    actor = Actor.model_validate(row.actor)
+    return Ordered(row.recorded_at, row.incident, RELEVANT[row.type], row.change, actor, row.reason, alerts)
