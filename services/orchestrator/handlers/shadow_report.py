@@ -74,9 +74,9 @@ def _difference(row: Row[Any]) -> dict[str, Any]:
         "labels": labels,
         "incident": row.was,
         "would_be_incident": row.would_be,
+        "severity": row.severity or row.was_severity,
         "was": was,
         "would_be": would_be,
-        "rule": row.rule,
         "why": row.why or "",
         "over_at": row.ended_at,
     }

@@ -81,7 +81,7 @@ async def differences(
     query: Any = select(
         _mine.seq, _mine.at, _mine.was, _mine.would_be, _mine.severity, _mine.quiet, _mine.ended_at,
         _worst.label("was_severity"), firings.c.labels, firings.c.fingerprint,
-        func.coalesce(_mine.reason, _made.reason).label("why"), func.coalesce(_mine.rule, _made.rule).label("rule"),
+        func.coalesce(_mine.reason, _made.reason).label("why"),
     )  # fmt: skip
     query = _among(query, policy, since).where(or_(WOULD_OPEN, WOULD_NOT_OPEN, OTHER_SEVERITY))
     if before is not None:
