@@ -5,17 +5,16 @@ events, however many alerts there were. What was due before is done first, so th
 Same log, same policy: same decisions.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from schemas.alerts import AlertReceived
 from schemas.ids import digest
 from schemas.incidents import MAX_SERVICE, MAX_TEXT, Incident
 from schemas.vocabulary import Action, ActorKind, FiringState, IncidentState
 from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.firings import Decision, Firing, News, given_up, observe
+from services.orchestrator.domain.firings import Decision, Firing, Message, News, given_up, observe
 from services.orchestrator.domain.groups import newest
 from services.orchestrator.domain.judging import Judge, Verdict, Where
 from services.orchestrator.domain.labels import environment_of, one_line, service_of
@@ -60,13 +59,17 @@ class Batch:
 
     def __init__(self, policy: Policy, world: World, now: datetime, *, telling: bool = True) -> None:
         self._policy, self._world, self._now = policy, world, now
-        self._judge = Judge(policy, world, now)
+        self._judge, self._telling = Judge(policy, world, now), telling
         self._ledger = Ledger(policy, world, now, telling=telling)
         self._tallies: dict[str, Tally] = {}
 
-    def decide(self, alerts: Iterable[AlertReceived]) -> None:
+    def decide(self, alerts: Iterable[Message]) -> None:
         """What is due, then the messages in their order."""
         self.catch_up()
+        self.hear(alerts)
+
+    def hear(self, alerts: Iterable[Message]) -> None:
+        """The messages in their order, after what was due."""
         for alert in alerts:
             self._take(alert)
         self._tell_all()
@@ -100,7 +103,7 @@ class Batch:
         self._tell_all()
 
     def _adopt(self, firing: Firing, holder: Incident) -> None:
-        assessment = self._assess(firing)
+        assessment = self._assess(firing.key, firing)
         found = assessment.found
         if firing.severity is not None and firing.severity.outranks(found.severity):
             found = Found(firing.severity)
@@ -131,7 +134,7 @@ class Batch:
         if firing.incident is None and firing.state is FiringState.MUTED:
             self._ledger.keep(firing.but(recheck_at=self._now + MUTED_LOOK))
             return
-        found = self._assess(firing)
+        found = self._assess(firing.key, firing)
         if firing.incident is not None:
             self._ledger.keep(firing.but(recheck_at=found.recheck_at))
             self._raise(firing.incident, found.found)
@@ -156,7 +159,7 @@ class Batch:
             reason = f"{incident.severity} → {found.severity}: {found.why}"
             self._ledger.carry_out(name, ask.Raise(found.severity), Cause(found.rule, reason, self._now))
 
-    def _take(self, alert: AlertReceived) -> None:
+    def _take(self, alert: Message) -> None:
         before = self._known(alert)
         news, firing = observe(before, alert)
         if news in {News.BEGAN, News.ENDED_UNSEEN}:
@@ -169,7 +172,7 @@ class Batch:
                 self._tally(firing.incident, alert.received_at).revived.append(firing)
             self._ledger.keep(firing)
 
-    def _known(self, alert: AlertReceived) -> Firing | None:
+    def _known(self, alert: Message) -> Firing | None:
         """The latest firing of the alert; a stale one is over once the alert has begun anew."""
         before = self._world.latest.get(alert.fingerprint)
         over = given_up(before, alert) if before else None
@@ -182,11 +185,10 @@ class Batch:
     def _begin(self, firing: Firing, before: Firing | None, news: News) -> None:
         key = self._policy.correlation_key(firing.labels)
         begins = newest(before.begins if before else (), firing.received_at, self._policy.flapping)
-        firing = firing.but(key=key, begins=begins)
         if news is News.BEGAN:
-            self._note(firing)
-        found = self._assess(firing)
-        firing = firing.but(severity=found.severity, recheck_at=found.recheck_at)
+            self._note(key, firing.labels)
+        found = self._assess(key, firing)
+        firing = firing.but(key=key, begins=begins, severity=found.severity, recheck_at=found.recheck_at)
         verdict = self._judge.judge(firing, found) if news is News.BEGAN else _unseen(firing)
         decided = self._decide(firing, verdict, found)
         if decided.incident is not None:
@@ -202,21 +204,23 @@ class Batch:
         if self._judge.is_flapping(firing):
             tally.flapping = firing
 
-    def _note(self, firing: Firing) -> None:
-        before = self._world.group(firing.key)
-        after = noted(self._policy, before, firing.labels, self._now)
+    def _note(self, key: str, labels: Mapping[str, str]) -> None:
+        before = self._world.group(key)
+        after = noted(self._policy, before, labels, self._now)
         if after is not before:
-            self._ledger.set_group(firing.key, after)
+            self._ledger.set_group(key, after)
 
-    def _assess(self, firing: Firing) -> Assessment:
-        group = self._world.group(firing.key)
+    def _assess(self, key: str, firing: Firing) -> Assessment:
+        group = self._world.group(key)
         return assess(self._policy, firing.labels, group, self._world.slos, firing.starts_at, self._now)
 
     def _decide(self, firing: Firing, verdict: Verdict, found: Assessment) -> Firing:
         """Give the firing its one decision, and do what it says."""
-        facts = self._facts(firing, found, verdict)
+        facts = self._facts(firing, found, verdict) if self._telling else {}
         incident = self._go(firing, verdict, found, firing.received_at)
-        held = self._world.incidents.get(incident or "")
+        if self._telling:
+            held = self._world.incidents.get(incident or "")
+            facts |= {"incident": incident, "incident_severity": held.severity if held else None}
         decision = Decision(
             seq=self._world.next_decision,
             action=verdict.action,
@@ -226,7 +230,7 @@ class Batch:
             policy=self._policy.version,
             at=self._now,
             reason=one_line(verdict.reason, MAX_TEXT),
-            facts=facts | {"incident": incident, "incident_severity": held.severity if held else None},
+            facts=facts,
         )
         self._world.next_decision += 1
         over = firing.ends_at is not None

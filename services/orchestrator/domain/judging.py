@@ -105,8 +105,8 @@ class Judge:
         return Verdict(Where.REOPEN, Action.ATTACH, "refire", reason, holder.id)
 
     def _stands_on(self, firing: Firing) -> tuple[Incident, tuple[str, ...]] | None:
-        service = service_of(firing.labels)
-        if service is None or not self.policy.depends:
+        service = service_of(firing.labels) if self.policy.depends else None
+        if service is None:
             return None
         environment = environment_of(firing.labels)
         for target, way in self.policy.depends.of(service).items():

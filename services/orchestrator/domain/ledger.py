@@ -52,7 +52,7 @@ class Cause:
 
 
 class Ledger:
-    """One batch's account. Without `telling` incidents change and no events are made, which a simulation has no use for."""
+    """One batch's account. Without `telling` incidents change and hardly an event is made: a simulation has no use for them."""
 
     def __init__(self, policy: Policy, world: World, now: datetime, *, telling: bool) -> None:
         self._policy, self._world, self._now, self._telling = policy, world, now, telling

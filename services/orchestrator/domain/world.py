@@ -105,7 +105,7 @@ class World:
         here = (self.incidents[name] for name in self._by_service.get(service, ()))
         real = (each for each in here if not each.drill and each.correlation_key != UMBRELLA_KEY)
         agreeing = (each for each in real if _agree(each.environment, environment))
-        return min(agreeing, key=_number, default=None)
+        return min(agreeing, key=age, default=None)
 
     def umbrella(self) -> Incident | None:
         incident = self.incidents.get(self.holders.get(UMBRELLA_KEY, ""))
@@ -126,8 +126,9 @@ def _mark(among: dict[str, None], incident: Incident) -> None:
         among.pop(incident.id, None)
 
 
-def _number(incident: Incident) -> int:
-    return incident_number(incident.id) or 0
+def age(incident: Incident) -> tuple[datetime, int]:
+    """In this order incidents were opened; a candidate's have no numbers."""
+    return incident.opened_at, incident_number(incident.id) or 0
 
 
 def _agree(one: str | None, other: str | None) -> bool:

@@ -16,17 +16,13 @@ from services.orchestrator.domain.ledger import Turn
 from services.orchestrator.domain.maintenance import Planned
 from services.orchestrator.domain.replaying import Heard, Ordered
 from services.orchestrator.store import maintenance
-from services.orchestrator.store.history import COLUMNS, RELEVANT, Assembly, ordered
+from services.orchestrator.store.assembly import COLUMNS, END, Assembly
+from services.orchestrator.store.history import RELEVANT, ordered, raw
 from services.orchestrator.store.tables import events, firings, turns
 from services.runtime.db import among
 
 ALERTS_KNOWN = 20_000
 """Of how many alerts the labels are remembered."""
-
-_OF_AN_END = (
-    *(firings.c.seq, firings.c.fingerprint, firings.c.received_at),
-    *(firings.c.ends_at, firings.c.closed_at, firings.c.closed_before),
-)
 
 
 @dataclass(frozen=True)
@@ -58,14 +54,14 @@ class Tail:
         The connection is a snapshot's. When a query fails, nothing was read.
         """
         last = (await connection.execute(select(func.max(firings.c.seq)))).scalar_one() or 0
-        mine = select(*COLUMNS).where(firings.c.seq >= self.next).order_by(firings.c.seq).limit(limit)
+        mine = select(*raw(COLUMNS)).where(firings.c.seq >= self.next).order_by(firings.c.seq).limit(limit)
         rows = (await connection.execute(mine)).all()
         whole = len(rows) < limit
         until = max(self.next, last + 1) if whole else rows[-1].seq
         ends = await self._ends(connection)
         orders = await self._orders(connection, until)
         openings, planned = await self._openings(connection), await self._planned(connection)
-        self._note(ends, orders)
+        await self._note(connection, ends, orders)
         steps = self._assemble(rows, until, whole)
         self._done = {(row.incident, row.version) for row in orders if row.position >= self.next}
         return Bit(steps, openings, planned, last, whole)
@@ -75,7 +71,7 @@ class Tail:
         if not self._open:
             return []
         over = among(connection, firings.c.seq, self._open) & firings.c.closed_before.is_not(None)
-        return list(await connection.execute(select(*_OF_AN_END).where(over)))
+        return list(await connection.execute(select(*raw(END)).where(over)))
 
     async def _orders(self, connection: AsyncConnection, until: int) -> Sequence[Row[Any]]:
         """What was done from the next decision on; some of it may have been read."""
@@ -96,18 +92,16 @@ class Tail:
         self._revision = revision
         return await maintenance.live(connection, self._since)
 
-    def _note(self, ends: Sequence[Row[Any]], orders: Sequence[Row[Any]]) -> None:
+    async def _note(self, connection: AsyncConnection, ends: Sequence[Row[Any]], orders: Sequence[Row[Any]]) -> None:
+        fresh = await ordered(connection, [row for row in orders if (row.incident, row.version) not in self._done])
         for row in ends:
             self._assembly.end(row)
             self._open.discard(row.seq)
-        self._assembly.expect(ordered(row for row in orders if (row.incident, row.version) not in self._done))
+        self._assembly.expect(fresh)
 
     def _assemble(self, rows: Sequence[Row[Any]], until: int, whole: bool) -> list[Heard | Ordered]:
-        steps: list[Heard | Ordered] = []
-        for row in rows:
-            steps += self._assembly.take(row)
-            if row.closed_before is None:
-                self._open.add(row.seq)
+        steps = self._assembly.take(rows)
+        self._open |= {row.seq for row in rows if row.closed_before is None}
         steps += self._assembly.rest() if whole else self._assembly.before(until)
         self._assembly.forget(ALERTS_KNOWN)
         self.next = rows[-1].seq + 1 if rows else self.next
