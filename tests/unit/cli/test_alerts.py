@@ -16,6 +16,7 @@ def an_alert(state: str = "firing", muted_by: str | None = None) -> dict[str, An
         "incident": "INC-1",
         "reason": "S1 opens one.",
         "rule": "open-s1-s2",
+        "rule_text": None,
         "policy": "p",
         "facts": {},
     }
