@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.ledger import Turn
 from services.orchestrator.domain.maintenance import Planned
-from services.orchestrator.domain.replaying import Heard, Ordered
+from services.orchestrator.domain.replaying import RELEVANT, Heard, Ordered
 from services.orchestrator.store import maintenance
 from services.orchestrator.store.assembly import COLUMNS, END, Assembly
-from services.orchestrator.store.history import RELEVANT, ordered, raw
+from services.orchestrator.store.history import ordered, raw
 from services.orchestrator.store.tables import events, firings, turns
 from services.runtime.db import among
 
