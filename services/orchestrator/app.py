@@ -3,22 +3,25 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
+from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import topics
-from schemas.vocabulary import Severity
 from services.config import ConfigFile
-from services.orchestrator.api import maintenance, overrides, reads, regrouping, shadow, triage
+from services.orchestrator.api import explaining, maintenance, overrides, reads, regrouping, shadow, triage
 from services.orchestrator.candidatefile import CandidateFile
 from services.orchestrator.console.shadow import shadow_page
 from services.orchestrator.domain.evidence import SloState
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.handlers.alerts import Intake
+from services.orchestrator.handlers.archive import PolicyArchive
 from services.orchestrator.handlers.commands import Commands
 from services.orchestrator.handlers.decider import Decider, Surroundings
 from services.orchestrator.handlers.evidence import Evidence
+from services.orchestrator.handlers.explaining import Explanations
+from services.orchestrator.handlers.gauges import Gauges
 from services.orchestrator.handlers.journal import QUIET, RECHECK, Journal
 from services.orchestrator.handlers.levels import Levels
 from services.orchestrator.handlers.maintenance import Planner
@@ -30,9 +33,9 @@ from services.orchestrator.handlers.timers import Timers
 from services.orchestrator.handlers.triage import Triage
 from services.orchestrator.handlers.views import Views
 from services.orchestrator.handlers.windows import Windows
-from services.orchestrator.metrics import OPEN_STATES, OrchestratorMetrics, ShadowMetrics
+from services.orchestrator.metrics import OrchestratorMetrics, ShadowMetrics
 from services.orchestrator.policyfile import PolicyInForce
-from services.orchestrator.store import incidents, open_firings, tables
+from services.orchestrator.store import tables
 from services.orchestrator.watchfile import WatchInForce, rounds_of
 from services.runtime.auth import Grants
 from services.runtime.bus.consume import Consumer
@@ -40,17 +43,15 @@ from services.runtime.bus.port import Bus
 from services.runtime.clock import Clock
 from services.runtime.db import Database
 from services.runtime.errors import Unavailable
-from services.runtime.finish import finish
-from services.runtime.lifecycle import Part
+from services.runtime.lifecycle import Loop, Part
 from services.runtime.metrics import RuntimeMetrics
 from services.runtime.migrate import migrate
 from services.runtime.offsets import Offsets
 from services.runtime.outbox import Outbox
-from services.runtime.work import Work, Worker
+from services.runtime.work import Do, Work, Worker
 
 NAME = "orchestrator"
 READS = (topics.ALERTS, topics.DELIVERIES)
-GAUGE_INTERVAL = 5.0
 
 
 def build(
@@ -65,92 +66,112 @@ def build(
 ) -> Part:
     """The orchestrator as a part of a process."""
     metrics.declare(NAME, READS, (QUIET, RECHECK, RECONCILE))
-    counted = OrchestratorMetrics(registry)
-    outbox = Outbox(NAME, tables.outbox, database, bus, metrics)
-    journal = Journal(outbox, Work(tables.work))
-    policy = PolicyInForce(config)
-    commands = Commands(database, journal, policy, clock, counted)
-
-    def of_file() -> Sequence[Maintenance]:
-        return policy().maintenance
-
-    windows = Windows(of_file, clock)
-    planner = Planner(database, journal, of_file, clock, counted)
-
-    async def level_changed(states: Sequence[SloState]) -> None:
-        await levels.changed(states)
-
-    evidence = Evidence(WatchInForce(config), clock, counted, level_changed)
-    decider = Decider(journal, Surroundings(policy, windows.current, evidence.states), clock)
-    intake = Intake(decider, journal, clock, counted)
-    levels = Levels(database, journal, decider, policy, clock)
-    due = Timers(database, journal, decider, policy, clock)
-    common: dict[str, Any] = {"service": NAME, "work": journal.work, "database": database, "clock": clock, "metrics": metrics}
-    timers = Worker(queue=QUIET, do=due.incident_is_due, **common)
-    rechecks = Worker(queue=RECHECK, do=due.firings_are_due, **common)
-    reconciler = Reconciler(database, journal, decider, lambda: rounds_of(config), policy, clock, counted)
-    reconciling = Worker(queue=RECONCILE, do=reconciler.round, **common)
-    reconciler.wake = reconciling.wake
-    journal.timers = (timers, rechecks)
+    core = _Core(bus, clock, config, database, metrics, OrchestratorMetrics(registry))
     candidate = CandidateFile(config, ShadowMetrics(registry))
     follower = Follower(database, candidate, clock, candidate.metrics)
-    reports = ShadowReports(database, candidate, policy, clock)
-    journal.followers = (follower.wake,)
-    consumer = Consumer(
-        service=NAME, bus=bus, database=database, offsets=Offsets(tables.offsets), topics=READS,
-        handler=intake.handle, serial=True, clock=clock, metrics=metrics,
-    )  # fmt: skip
-
-    async def start() -> None:
-        await migrate(database, "services.orchestrator.store.migrations")
-
-    async def look() -> None:
-        async with database.read() as connection:
-            counts = await incidents.open_by_severity(connection)
-            alerts = await open_firings.count(connection)
-        for severity in Severity:
-            counted.open_incidents.labels(severity).set(counts.get(severity, 0))
-        for state in OPEN_STATES:
-            counted.open_alerts.labels(state).set(alerts.get(state, 0))
-
-    async def gauges() -> None:
-        while True:
-            with suppress(Unavailable):  # the consumer says so; the gauge keeps what was last known
-                await finish(look())
-            await clock.sleep(GAUGE_INTERVAL)
-
-    def readiness() -> list[str]:
-        trouble = [f"orchestrator: {consumer.trouble}"] if consumer.trouble else []
-        return trouble + (
-            [f"orchestrator: {consumer.resting} partition(s) rest, too many records refused"] if consumer.resting else []
-        )
-
+    reports = ShadowReports(database, candidate, core.policy, clock)
+    core.journal.followers = (follower.wake,)
+    consumer = core.consumer()
     return Part(
         name=NAME,
-        start=start,
+        start=partial(migrate, database, "services.orchestrator.store.migrations"),
         stop=partial(_stop, database, follower),
         loops={
             "consumer": consumer.run,
-            "outbox": outbox.run,
+            "outbox": core.journal.outbox.run,
+            **core.workers(),
+            "evidence": core.evidence.run,
+            "shadow": follower.run,
+            "gauges": Gauges(database, clock, core.counted).run,
+        },
+        routers=(
+            *core.routers(grants),
+            shadow.routes(reports, grants, clock),
+            shadow_page(reports, grants, clock),
+        ),
+        readiness=partial(_readiness, consumer),
+    )
+
+
+class _Core:
+    """What everything that decides shares, each made once."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        config: ConfigFile,
+        database: Database,
+        metrics: RuntimeMetrics,
+        counted: OrchestratorMetrics,
+    ) -> None:
+        self._bus, self._clock, self._config, self._database = bus, clock, config, database
+        self._metrics, self.counted = metrics, counted
+        self.policy = PolicyInForce(config)
+        self.journal = Journal(Outbox(NAME, tables.outbox, database, bus, metrics), Work(tables.work))
+        self._windows = Windows(clock)
+        self.evidence = Evidence(WatchInForce(config), clock, counted, self._level_changed)
+        around = Surroundings(self.policy, self._windows.planned, self.evidence.states)
+        self._decider = Decider(self.journal, around, clock, PolicyArchive(config.policy_document))
+
+    def consumer(self) -> Consumer:
+        """The reader of alerts and of what the notifier reports."""
+        intake = Intake(self._decider, self.journal, self._clock, self.counted)
+        return Consumer(
+            service=NAME, bus=self._bus, database=self._database, offsets=Offsets(tables.offsets), topics=READS,
+            handler=intake.handle, serial=True, clock=self._clock, metrics=self._metrics,
+        )  # fmt: skip
+
+    def workers(self) -> dict[str, Loop]:
+        """The loops over the queues of durable work."""
+        due = Timers(self._database, self.journal, self._decider, self.policy, self._clock)
+        reconciler = Reconciler(
+            self._database, self.journal, self._decider, partial(rounds_of, self._config), self.policy, self._clock, self.counted
+        )
+        timers, rechecks = self._worker(QUIET, due.incident_is_due), self._worker(RECHECK, due.firings_are_due)
+        reconciling = self._worker(RECONCILE, reconciler.round)
+        reconciler.wake, self.journal.timers = reconciling.wake, (timers, rechecks)
+        return {
             "timers": timers.run,
             "rechecks": rechecks.run,
             "reconciling": reconciling.run,
             "reconciling-begins": reconciler.begin,
-            "evidence": evidence.run,
-            "shadow": follower.run,
-            "gauges": gauges,
-        },
-        routers=(
+        }
+
+    def _worker(self, queue: str, do: Do) -> Worker:
+        return Worker(
+            service=NAME, queue=queue, work=self.journal.work, database=self._database, do=do, clock=self._clock,
+            metrics=self._metrics,
+        )  # fmt: skip
+
+    def routers(self, grants: Grants) -> Sequence[APIRouter]:
+        """What can be asked and done over HTTP."""
+        database, clock = self._database, self._clock
+        commands = Commands(database, self.journal, self.policy, clock, self.counted)
+        planner = Planner(database, self.journal, self._of_file, clock, self.counted)
+        return (
             reads.routes(Views(database), grants),
-            triage.routes(Triage(database, evidence, clock, windows.current), grants),
+            explaining.routes(Explanations(database), grants),
+            triage.routes(Triage(database, self.evidence, clock, self._expected), grants),
             overrides.routes(commands, grants),
             maintenance.routes(planner, grants, clock),
-            regrouping.routes(Regrouping(commands, journal, policy), grants),
-            shadow.routes(reports, grants, clock),
-            shadow_page(reports, grants, clock),
-        ),
-        readiness=readiness,
-    )
+            regrouping.routes(Regrouping(commands, self.journal, self.policy), grants),
+        )
+
+    async def _level_changed(self, states: Sequence[SloState]) -> None:
+        await Levels(self._database, self.journal, self._decider, self.policy, self._clock).changed(states)
+
+    def _of_file(self) -> Sequence[Maintenance]:
+        return self.policy().maintenance
+
+    async def _expected(self, connection: AsyncConnection) -> Sequence[Maintenance]:
+        return (*self._of_file(), *await self._windows.planned(connection))
+
+
+def _readiness(consumer: Consumer) -> list[str]:
+    trouble = [f"orchestrator: {consumer.trouble}"] if consumer.trouble else []
+    resting = f"orchestrator: {consumer.resting} partition(s) rest, too many records refused"
+    return trouble + ([resting] if consumer.resting else [])
 
 
 async def _stop(database: Database, follower: Follower) -> None:

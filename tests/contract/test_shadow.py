@@ -85,7 +85,9 @@ class TestTail:
             house.pass_time(hours=1)
         tail, found = Tail(1, NOW), list[Heard | Ordered]()
         async with house.database.snapshot() as connection:
-            whole = [step async for step in history.log(connection, NOW, 1)]
+            extent = await history.extent(connection, None, SAME.memory, SAME.version)
+            assert extent
+            whole = [step async for steps in history.log(connection, extent) for step in steps]
             while not (bit := tail.take(await tail.look(connection, limit))).whole:
                 found += bit.steps
         assert [*found, *bit.steps] == whole
@@ -128,7 +130,7 @@ class TestTail:
 
 def _told(step: Heard | Ordered) -> str:
     if isinstance(step, Ordered):
-        return f"{step.type.split('.')[2]} {step.incident}"
+        return f"{step.word} {step.incident}"
     (alert,) = step.alerts
     return f"{alert.status} {alert.labels.get('alertname', '?')}"
 

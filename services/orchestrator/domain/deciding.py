@@ -5,22 +5,21 @@ events, however many alerts there were. What was due before is done first, so th
 Same log, same policy: same decisions.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from schemas.alerts import AlertReceived
 from schemas.ids import digest
-from schemas.incidents import MAX_SERVICE, MAX_TEXT
+from schemas.incidents import MAX_SERVICE, MAX_TEXT, Incident
 from schemas.vocabulary import Action, ActorKind, FiringState, IncidentState
 from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.firings import Decision, Firing, News, given_up, observe
+from services.orchestrator.domain.firings import Decision, Firing, Message, News, given_up, observe
 from services.orchestrator.domain.groups import newest
 from services.orchestrator.domain.judging import Judge, Verdict, Where
 from services.orchestrator.domain.labels import environment_of, one_line, service_of
 from services.orchestrator.domain.ledger import Cause, Ledger, Outcome
-from services.orchestrator.domain.linking import attach, detach, example, restate, title, why_over, why_restated
+from services.orchestrator.domain.linking import attach, detach, example, revive, title, why_over
 from services.orchestrator.domain.maintenance import covering
 from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.severity import Assessment, Found, assess, noted
@@ -28,20 +27,24 @@ from services.orchestrator.domain.spoken import written
 from services.orchestrator.domain.transitions import Step
 from services.orchestrator.domain.world import UMBRELLA_KEY, World
 
+MUTED_LOOK = timedelta(minutes=1)
+"""Somebody has silenced it: time alone opens nothing for it, and it is looked at again after so long."""
+
 _OPENS = frozenset({Where.OPEN, Where.TRIAGE, Where.UMBRELLA})
 
 
 @dataclass
 class Tally:
-    """What a batch does to one incident: alerts that began with the reason for their severity, that ended or are in another
-    state with the state they were in, how many ended only because they began anew, the flapping one, by which rule and why the
-    first one joined, and when the first of all that was heard."""
+    """What a batch does to one incident: alerts that began with the reason for their severity, that ended with the state they
+    were in, how many of these only because they began anew, stale ones that are heard of again, the flapping one, why it is not
+    for triage any more, by which rule and why the first one joined, and when the first of all that was heard."""
 
     began: list[tuple[Firing, Found]] = field(default_factory=list)
     ended: list[tuple[Firing, FiringState]] = field(default_factory=list)
-    restated: list[tuple[Firing, FiringState]] = field(default_factory=list)
     anew: int = 0
+    revived: list[Firing] = field(default_factory=list)
     flapping: Firing | None = None
+    wakes: str | None = None
     joined_by: tuple[str, str] = ("", "")
     caused_at: datetime | None = None
 
@@ -56,13 +59,17 @@ class Batch:
 
     def __init__(self, policy: Policy, world: World, now: datetime, *, telling: bool = True) -> None:
         self._policy, self._world, self._now = policy, world, now
-        self._judge = Judge(policy, world, now)
+        self._judge, self._telling = Judge(policy, world, now), telling
         self._ledger = Ledger(policy, world, now, telling=telling)
         self._tallies: dict[str, Tally] = {}
 
-    def decide(self, alerts: Iterable[AlertReceived]) -> None:
+    def decide(self, alerts: Iterable[Message]) -> None:
         """What is due, then the messages in their order."""
         self.catch_up()
+        self.hear(alerts)
+
+    def hear(self, alerts: Iterable[Message]) -> None:
+        """The messages in their order, after what was due."""
         for alert in alerts:
             self._take(alert)
         self._tell_all()
@@ -86,16 +93,25 @@ class Batch:
         self._tell_all()
 
     def adopt(self, waiting: Iterable[Firing]) -> None:
-        """Firings without an incident whose key now has one join it, unless a rule wants them recorded only."""
+        """Firings without an incident whose key now has one join it, unless a rule wants them recorded only. They count as
+        what they are by now."""
         opened = set(self.opened_keys)
         for firing in self._unlinked(waiting):
             holder = self._world.holder(firing.key, firing.fingerprint)
-            if firing.key in opened and holder is not None and self._may_join(firing):
-                reason = f"{holder.id} was opened for the same key"
-                self._ledger.link(firing, holder.id, "joined", reason)
-                self._tally(holder.id, self._now).join(firing, Found(firing.severity), "attach-same-key", reason)
-                self._as_it_is(firing, holder.id)
+            if firing.key in opened and holder is not None and holder.state.open:
+                self._adopt(firing, holder)
         self._tell_all()
+
+    def _adopt(self, firing: Firing, holder: Incident) -> None:
+        assessment = self._assess(firing.key, firing)
+        found = assessment.found
+        if firing.severity is not None and firing.severity.outranks(found.severity):
+            found = Found(firing.severity)
+        firing = firing.but(severity=found.severity, recheck_at=assessment.recheck_at)
+        if self._may_join(firing):
+            reason = f"{holder.id} was opened for the same key"
+            self._ledger.link(firing, holder.id, "joined", reason)
+            self._tally(holder.id, self._now).join(firing, found, "attach-same-key", reason)
 
     def _unlinked(self, waiting: Iterable[Firing]) -> list[Firing]:
         """Of these and of what began in this batch, as it is now, what has no incident and is not over."""
@@ -115,7 +131,10 @@ class Batch:
         firing = self._world.latest.get(firing.fingerprint, firing)
         if firing.recheck_at is None or firing.recheck_at > self._now:
             return
-        found = self._assess(firing)
+        if firing.incident is None and firing.state is FiringState.MUTED:
+            self._ledger.keep(firing.but(recheck_at=self._now + MUTED_LOOK))
+            return
+        found = self._assess(firing.key, firing)
         if firing.incident is not None:
             self._ledger.keep(firing.but(recheck_at=found.recheck_at))
             self._raise(firing.incident, found.found)
@@ -128,17 +147,11 @@ class Batch:
             self._turn(firing.but(severity=found.severity), verdict, found)
 
     def _turn(self, firing: Firing, verdict: Verdict, found: Assessment) -> None:
-        name = self._go(firing, verdict, found)
+        name = self._go(firing, verdict, found, self._now)
         assert name is not None
         event = "opened" if verdict.where in _OPENS else "joined"
         self._ledger.link(firing, name, event, verdict.reason)
-        self._linked(firing, name, verdict, found)
-        self._as_it_is(firing, name)
-
-    def _as_it_is(self, firing: Firing, name: str) -> None:
-        """What is linked counts as firing until it is told that it is muted or stale."""
-        if firing.state is not FiringState.FIRING:
-            self._tally(name, self._now).restated.append((firing, FiringState.FIRING))
+        self._linked(firing, name, verdict, found, self._now)
 
     def _raise(self, name: str, found: Found) -> None:
         incident = self._world.incidents.get(name)
@@ -146,7 +159,7 @@ class Batch:
             reason = f"{incident.severity} → {found.severity}: {found.why}"
             self._ledger.carry_out(name, ask.Raise(found.severity), Cause(found.rule, reason, self._now))
 
-    def _take(self, alert: AlertReceived) -> None:
+    def _take(self, alert: Message) -> None:
         before = self._known(alert)
         news, firing = observe(before, alert)
         if news in {News.BEGAN, News.ENDED_UNSEEN}:
@@ -156,10 +169,10 @@ class Batch:
             self._end(firing, before.state, alert.received_at)
         elif firing != before:
             if news is News.REVIVED and firing.incident is not None:
-                self._tally(firing.incident, alert.received_at).restated.append((firing, FiringState.STALE))
+                self._tally(firing.incident, alert.received_at).revived.append(firing)
             self._ledger.keep(firing)
 
-    def _known(self, alert: AlertReceived) -> Firing | None:
+    def _known(self, alert: Message) -> Firing | None:
         """The latest firing of the alert; a stale one is over once the alert has begun anew."""
         before = self._world.latest.get(alert.fingerprint)
         over = given_up(before, alert) if before else None
@@ -172,38 +185,42 @@ class Batch:
     def _begin(self, firing: Firing, before: Firing | None, news: News) -> None:
         key = self._policy.correlation_key(firing.labels)
         begins = newest(before.begins if before else (), firing.received_at, self._policy.flapping)
-        firing = firing.but(key=key, begins=begins)
         if news is News.BEGAN:
-            self._note(firing)
-        found = self._assess(firing)
-        firing = firing.but(severity=found.severity, recheck_at=found.recheck_at)
+            self._note(key, firing.labels)
+        found = self._assess(key, firing)
+        firing = firing.but(key=key, begins=begins, severity=found.severity, recheck_at=found.recheck_at)
         verdict = self._judge.judge(firing, found) if news is News.BEGAN else _unseen(firing)
         decided = self._decide(firing, verdict, found)
         if decided.incident is not None:
-            self._linked(decided, decided.incident, verdict, found)
+            self._linked(decided, decided.incident, verdict, found, firing.received_at)
 
-    def _linked(self, firing: Firing, name: str, verdict: Verdict, found: Assessment) -> None:
-        tally = self._tally(name, firing.received_at)
+    def _linked(self, firing: Firing, name: str, verdict: Verdict, found: Assessment, heard: datetime) -> None:
+        tally = self._tally(name, heard)
         if verdict.where not in _OPENS:
             tally.join(firing, found.found, verdict.rule, verdict.reason)
+            tally.wakes = tally.wakes or self._judge.wakes(self._world.incidents[name], firing, found)
+            if self._policy.depends and (service := service_of(firing.labels)):
+                self._world.widen(name, one_line(service, MAX_SERVICE))
         if self._judge.is_flapping(firing):
             tally.flapping = firing
 
-    def _note(self, firing: Firing) -> None:
-        before = self._world.group(firing.key)
-        after = noted(self._policy, before, firing.labels, self._now)
+    def _note(self, key: str, labels: Mapping[str, str]) -> None:
+        before = self._world.group(key)
+        after = noted(self._policy, before, labels, self._now)
         if after is not before:
-            self._ledger.set_group(firing.key, after)
+            self._ledger.set_group(key, after)
 
-    def _assess(self, firing: Firing) -> Assessment:
-        group = self._world.group(firing.key)
+    def _assess(self, key: str, firing: Firing) -> Assessment:
+        group = self._world.group(key)
         return assess(self._policy, firing.labels, group, self._world.slos, firing.starts_at, self._now)
 
     def _decide(self, firing: Firing, verdict: Verdict, found: Assessment) -> Firing:
         """Give the firing its one decision, and do what it says."""
-        facts = self._facts(firing, found, verdict)
-        incident = self._go(firing, verdict, found)
-        held = self._world.incidents.get(incident or "")
+        facts = self._facts(firing, found, verdict) if self._telling else {}
+        incident = self._go(firing, verdict, found, firing.received_at)
+        if self._telling:
+            held = self._world.incidents.get(incident or "")
+            facts |= {"incident": incident, "incident_severity": held.severity if held else None}
         decision = Decision(
             seq=self._world.next_decision,
             action=verdict.action,
@@ -213,7 +230,7 @@ class Batch:
             policy=self._policy.version,
             at=self._now,
             reason=one_line(verdict.reason, MAX_TEXT),
-            facts=facts | {"incident": incident, "incident_severity": held.severity if held else None},
+            facts=facts,
         )
         self._world.next_decision += 1
         over = firing.ends_at is not None
@@ -246,22 +263,23 @@ class Batch:
             facts["slos"] = {state.name: state.level for state in states if state is not None}
         return facts
 
-    def _go(self, firing: Firing, verdict: Verdict, found: Assessment) -> str | None:
+    def _go(self, firing: Firing, verdict: Verdict, found: Assessment, heard: datetime) -> str | None:
         """Carry out where the firing goes, as far as it cannot wait for the rest of the batch."""
         if verdict.where in _OPENS:
-            return self._open(firing, verdict, found)
+            return self._open(firing, verdict, found, heard)
         if verdict.incident is None:
             return None
         if verdict.where is Where.REOPEN:
-            cause = Cause("refire", verdict.reason, firing.received_at)
+            cause = Cause(verdict.rule, verdict.reason, heard)
             self._ledger.carry_out(verdict.incident, ask.Move(Step.REOPEN), cause)
-            self._ledger.note_opened(verdict.incident)
+            self._ledger.note_opened(firing.key, self._world.incidents[verdict.incident].correlation_key)
         if verdict.rule == "rate-guard":
             self._ledger.count_opening()
             self._ledger.hold(firing.key, verdict.incident)
+            self._ledger.note_opened(firing.key)
         return verdict.incident
 
-    def _open(self, firing: Firing, verdict: Verdict, found: Assessment) -> str:
+    def _open(self, firing: Firing, verdict: Verdict, found: Assessment, heard: datetime) -> str:
         assert verdict.severity is not None
         name = self._world.new_name(_number(firing) if firing.decision else self._world.next_decision)
         umbrella, service = verdict.where is Where.UMBRELLA, service_of(firing.labels)
@@ -276,8 +294,8 @@ class Batch:
             state=IncidentState.TRIAGE if verdict.action is Action.TRIAGE else IncidentState.ACTIVE,
             first=attach([(firing, found.found)], self._policy.floor),
         )
-        self._ledger.carry_out(name, command, Cause(verdict.rule, verdict.reason, firing.received_at))
-        self._ledger.note_opened(name)
+        self._ledger.carry_out(name, command, Cause(verdict.rule, verdict.reason, heard))
+        self._ledger.note_opened(firing.key)
         self._ledger.count_opening()
         self._ledger.hold(firing.key, name)
         if umbrella:
@@ -312,8 +330,10 @@ class Batch:
             rule, reason = tally.joined_by
             cause = Cause(rule, one_line(reason, MAX_TEXT), heard)
             self._ledger.carry_out(name, attach(tally.began, self._policy.floor), cause)
-        for turned in restate(tally.restated):
-            self._ledger.carry_out(name, turned, Cause("alert-restated", why_restated(turned), heard))
+        if tally.wakes is not None:
+            self._ledger.promote(name, Cause("triage-promotion", one_line(tally.wakes, MAX_TEXT), heard))
+        if tally.revived:
+            self._ledger.carry_out(name, revive(tally.revived), Cause("heard-again", "Alertmanager sends them again.", heard))
         if tally.flapping is not None:
             self._ledger.carry_out(name, *self._flapping(tally.flapping, heard))
         if tally.ended:

@@ -8,13 +8,33 @@ What Alertmanager lists is judged in `reconcile`. An end that was only presumed 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
-from schemas.alerts import AlertReceived
 from schemas.vocabulary import Action, AlertStatus, FiringState, Severity
+
+
+class Message(Protocol):
+    """What somebody says about an alert: `schemas.alerts.AlertReceived`, as far as decisions look at it."""
+
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def status(self) -> AlertStatus: ...
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+    @property
+    def annotations(self) -> Mapping[str, str]: ...
+    @property
+    def generator_url(self) -> str: ...
+    @property
+    def starts_at(self) -> datetime: ...
+    @property
+    def ends_at(self) -> datetime | None: ...
+    @property
+    def received_at(self) -> datetime: ...
 
 
 @dataclass(frozen=True)
@@ -98,7 +118,7 @@ class News(StrEnum):
     OLD = "old"
 
 
-def observe(latest: Firing | None, alert: AlertReceived) -> tuple[News, Firing]:
+def observe(latest: Firing | None, alert: Message) -> tuple[News, Firing]:
     """What the message says, given the latest firing known of its fingerprint; the firing it leads to or belongs to."""
     if latest is None:
         return _first_seen(alert, None)
@@ -111,7 +131,7 @@ def observe(latest: Firing | None, alert: AlertReceived) -> tuple[News, Firing]:
     return _of_the_past(latest, alert)
 
 
-def given_up(latest: Firing, alert: AlertReceived) -> Firing | None:
+def given_up(latest: Firing, alert: Message) -> Firing | None:
     """The stale firing as over, when the alert is known to have begun anew since it was last heard of."""
     if latest.state is not FiringState.STALE:
         return None
@@ -119,7 +139,7 @@ def given_up(latest: Firing, alert: AlertReceived) -> Firing | None:
     return latest.but(state=FiringState.RESOLVED, ends_at=heard, expires_at=None) if alert.starts_at > heard else None
 
 
-def _contradicts(latest: Firing, alert: AlertReceived) -> bool:
+def _contradicts(latest: Firing, alert: Message) -> bool:
     """Whether it fires, heard after its end was presumed: it was never over, or began again unheard of."""
     if not latest.presumed_over or alert.status is not AlertStatus.FIRING:
         return False
@@ -127,14 +147,14 @@ def _contradicts(latest: Firing, alert: AlertReceived) -> bool:
     return known and latest.ends_at is not None and alert.received_at > latest.ends_at
 
 
-def _after_all(latest: Firing, alert: AlertReceived) -> tuple[News, Firing]:
+def _after_all(latest: Firing, alert: Message) -> tuple[News, Firing]:
     """It fires although its end was presumed. What lies before that end stays with the firing that it ended."""
     news, firing = _first_seen(alert, latest.not_before)
     end = latest.ends_at or alert.starts_at
-    return news, replace(firing, starts_at=max(alert.starts_at, end + datetime.resolution))
+    return news, firing.but(starts_at=max(alert.starts_at, end + datetime.resolution))
 
 
-def _first_seen(alert: AlertReceived, not_before: datetime | None) -> tuple[News, Firing]:
+def _first_seen(alert: Message, not_before: datetime | None) -> tuple[News, Firing]:
     firing = Firing(
         fingerprint=alert.fingerprint,
         labels=alert.labels,
@@ -151,34 +171,34 @@ def _first_seen(alert: AlertReceived, not_before: datetime | None) -> tuple[News
     return News.ENDED_UNSEEN, _ended(firing, alert)
 
 
-def _while_open(latest: Firing, alert: AlertReceived) -> tuple[News, Firing]:
-    seen = replace(latest, last_seen=max(latest.last_seen, alert.received_at))
+def _while_open(latest: Firing, alert: Message) -> tuple[News, Firing]:
+    seen = max(latest.last_seen, alert.received_at)
     if alert.status is AlertStatus.FIRING:
         if latest.not_before is not None and alert.starts_at <= latest.not_before:
             return News.OLD, latest
         earliest, newest = min(latest.starts_at, alert.starts_at), max(latest.newest_start, alert.starts_at)
-        again = replace(seen, starts_at=earliest, newest_start=newest)
+        again = latest.but(last_seen=seen, starts_at=earliest, newest_start=newest)
         if latest.state is FiringState.STALE and alert.received_at > latest.last_seen:
-            return News.REVIVED, replace(again, state=FiringState.FIRING)
+            return News.REVIVED, again.but(state=FiringState.FIRING)
         return News.REPEATED, again
     if _end_of(alert) < latest.newest_start:
         return News.OLD, latest
-    return News.ENDED, _ended(seen, alert)
+    return News.ENDED, _ended(latest, alert, last_seen=seen)
 
 
-def _of_the_past(latest: Firing, alert: AlertReceived) -> tuple[News, Firing]:
+def _of_the_past(latest: Firing, alert: Message) -> tuple[News, Firing]:
     """The firing is over already; it may turn out to have begun earlier or ended later than was known."""
-    grown = replace(latest, starts_at=min(latest.starts_at, alert.starts_at))
+    grown = latest.but(starts_at=min(latest.starts_at, alert.starts_at))
     if alert.status is AlertStatus.RESOLVED and latest.presumed_over and _end_of(alert) >= latest.newest_start:
         grown = _ended(grown, alert)
     elif alert.status is AlertStatus.RESOLVED:
-        grown = replace(grown, ends_at=max(latest.ends_at or alert.starts_at, _end_of(alert)))
+        grown = grown.but(ends_at=max(latest.ends_at or alert.starts_at, _end_of(alert)))
     return News.OLD, grown
 
 
-def _ended(firing: Firing, alert: AlertReceived) -> Firing:
-    return replace(firing, ends_at=_end_of(alert), state=FiringState.RESOLVED, expires_at=None, muted_by=None)
+def _ended(firing: Firing, alert: Message, **changes: datetime) -> Firing:
+    return firing.but(ends_at=_end_of(alert), state=FiringState.RESOLVED, expires_at=None, muted_by=None, **changes)
 
 
-def _end_of(alert: AlertReceived) -> datetime:
+def _end_of(alert: Message) -> datetime:
     return alert.ends_at or max(alert.starts_at, alert.received_at)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from schemas.incidents import MAX_TEXT, Actor, Incident, IncidentEvent
+from schemas.incidents import MAX_TEXT, Actor, Incident, IncidentEvent, Opened, SeverityChanged
 from services.orchestrator.domain.evolve import Happening, evolve
 from services.orchestrator.domain.incident import Because
 from services.orchestrator.domain.wording import sentence
@@ -20,12 +20,13 @@ def record(
     caused_at: datetime | None = None,
     telling: bool = True,
 ) -> tuple[Incident | None, list[IncidentEvent]]:
-    """The incident after the changes, and one event for each, versions gapless; none without `telling`."""
+    """The incident after the changes, and one event for each, versions gapless. Without `telling` only those that tell of an
+    incident's beginning and of its severity."""
     events: list[IncidentEvent] = []
     for because in changes:
         why = (because.reason or reason)[:MAX_TEXT]
         incident = evolve(incident, because.change, Happening(incident_id, actor, now, why))
-        if not telling:
+        if not (telling or isinstance(because.change, Opened | SeverityChanged)):
             continue
         events.append(
             IncidentEvent(

@@ -31,6 +31,10 @@ class Planned:
     ended_by: str | None = None
     end_reason: str | None = None
 
+    def holds(self, moment: datetime) -> bool:
+        """Whether it was planned at that moment, and not ended yet; when its window lies is another matter."""
+        return self.created_at <= moment and (self.ended_at is None or moment < self.ended_at)
+
     def over_at(self) -> datetime | None:
         """From when on nothing is expected because of it any more; None when there is no end."""
         return self.ended_at or self.maintenance.window.over_at

@@ -56,7 +56,7 @@ class Policy:
 
     @cached_property
     def periods(self) -> Periods:
-        return Periods(self.quiet_period, self.triage_quiet_period, self.promotion.persists)
+        return Periods(self.quiet_period, self.triage_quiet_period, self.promotion.persists, self.flapping.within)
 
     def severity_of(self, labels: Mapping[str, str]) -> Severity | None:
         """What the alert's severity label means; None when it is missing or its word is not known."""

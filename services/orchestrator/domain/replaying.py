@@ -1,88 +1,75 @@
-"""The recorded log played under another policy, and what would have been different."""
+"""The recorded log played under another policy, and compared with what was decided."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-from schemas.alerts import AlertReceived
-from schemas.incidents import Actor, Incident
-from schemas.vocabulary import Action, ActorKind, Severity
+from schemas.incidents import Actor, IncidentEvent, Opened, SeverityChanged
+from schemas.vocabulary import Action, ActorKind, AlertStatus, IncidentState, Severity
 from services.orchestrator.domain import commands as ask
+from services.orchestrator.domain.comparing import Beginning, Decided, Later, Opening, Report
 from services.orchestrator.domain.evidence import Level, SloState
-from services.orchestrator.domain.firings import Firing
+from services.orchestrator.domain.firings import Decision, Firing
 from services.orchestrator.domain.incident import Refusal
 from services.orchestrator.domain.ledger import Outcome
 from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.simulation import Played, Simulation
+from services.orchestrator.domain.splitting import New, Wish
 from services.orchestrator.domain.transitions import Step
 
+EVIDENCE_LASTS = timedelta(hours=1)
+"""For so long a service level is taken to be as a decision last saw it."""
 _OPENS = frozenset({Action.OPEN, Action.TRIAGE})
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """A decision as it was made, as far as a replay compares it."""
+class Told(NamedTuple):
+    """That an alert began or ended, as the log knows it."""
 
-    seq: int
-    action: Action
-    incident: str | None
-    severity: Severity | None
-    rule: str
+    fingerprint: str
+    status: AlertStatus
+    labels: Mapping[str, str]
+    starts_at: datetime
+    ends_at: datetime | None
+    received_at: datetime
+    annotations: Mapping[str, str] = {}
+    generator_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Alerts that were decided in one batch, in their order, with what was decided about those that began."""
+    """What was decided at one moment: alerts in their order, what was decided about those that began, and the service levels
+    that were looked at."""
 
     at: datetime
-    alerts: Sequence[AlertReceived]
-    decided: Mapping[int, Decided]
-    slos: Mapping[str, SloState]
+    alerts: list[Told] = field(default_factory=list)
+    decided: dict[int, Decided] = field(default_factory=dict)
+    slos: dict[str, Level] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """What a person did to an incident, by the type of its event and the change as it was stored."""
+    """What a person did to an incident: the word of its event (`resolved`), the change as it was stored, and the alerts that a
+    split took along."""
 
     at: datetime
     incident: str
-    type: str
+    word: str
     change: Mapping[str, Any]
     actor: Actor
     reason: str
+    alerts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Opening:
-    """An incident that a rule opened: by which decision, with what, and why."""
+class Known:
+    """What a replay knows beforehand: the numbers of the first decision and the first incident of the log, from when on
+    differences count, and what was opened for firings after their decision, by the number of that."""
 
-    at: datetime
-    seq: int
-    alert: str
-    key: str
-    incident: str
-    severity: Severity
-    rule: str
-    reason: str
-    quiet: bool = False
-
-
-@dataclass
-class Report:
-    """What would have been different. `moves` counts decisions by what was and would be done; `openings` and `was_opened`
-    are by the number of the decision behind them, in earnest and in the replay; `instead` is what would have been done with
-    the decisions behind openings that would not be."""
-
-    decisions: int = 0
-    same: int = 0
-    moves: Counter[tuple[Action, Action]] = field(default_factory=Counter)
-    openings: dict[int, Opening] = field(default_factory=dict)
-    was_opened: dict[int, Decided] = field(default_factory=dict)
-    instead: dict[int, str] = field(default_factory=dict)
-    inapplicable: int = 0
-    counterparts: dict[str, str] = field(default_factory=dict)
+    first_decision: int
+    first_incident: int
+    since: datetime
+    opened_later: Mapping[int, Later] = field(default_factory=dict)
 
 
 Compare = Callable[[Decided, Firing, bool], None]
@@ -93,127 +80,156 @@ _UNATTENDED = "nobody can act on an incident that was never opened: it counts as
 
 
 class Replay:
-    """Plays a log. `first` are the numbers of the first decision and the first incident of it, `opened_later` the incidents
-    that were opened for firings after their decision, by the number of that, as far as they are known yet."""
+    """Plays a log, step by step; `report` grows with it."""
 
-    def __init__(
-        self,
-        policy: Policy,
-        first: tuple[int, int],
-        opened_later: Mapping[int, str] | None = None,
-        *,
-        world: Played | None = None,
-        compared: Compare | None = None,
-    ) -> None:
+    def __init__(self, policy: Policy, known: Known, *, world: Played | None = None, compared: Compare | None = None) -> None:
         self.simulation = Simulation(policy, world=world)
-        self.simulation.world.next_decision, self.simulation.world.next_incident = first
-        self._opened_later = dict(opened_later or {})
-        self._compared = compared
+        self.report = Report(known.since)
+        self._world, self._compared = self.simulation.world, compared
+        self._world.next_decision, self._world.next_incident = known.first_decision, known.first_incident
+        self._later = dict(known.opened_later)
+        self._slos: dict[str, SloState] = {}
         self._real: set[str] = set()
-        self.report = Report()
 
-    def play(self, what: Heard | Ordered) -> None:
+    def play(self, step: Heard | Ordered) -> None:
         """One step of the log."""
-        self._advance(what.at)
-        if isinstance(what, Ordered):
-            self._order(what)
-            return
-        if what.decided:
-            self.simulation.world.next_decision = next(iter(what.decided))
-        outcome = self.simulation.alerts(what.at, what.alerts, what.slos)
-        self._note_turns(outcome)
-        for firing in outcome.began:
-            self._compare(firing, what.decided)
+        due = self._world.next_moment()
+        if due is not None and due <= step.at:
+            self._advance(self.simulation.advance(step.at))
+        if isinstance(step, Ordered):
+            self._order(step)
+        else:
+            self._hear(step)
 
-    def learn(self, decision: int, incident: str) -> None:
+    def learn(self, decision: int, later: Later) -> None:
         """One more incident that was opened for a firing after its decision."""
-        self._opened_later[decision] = incident
+        self._later[decision] = later
         opening = self.report.openings.get(decision)
         if opening is not None:
-            self._pair(incident, opening.incident)
+            self._pair(later.incident, opening.incident)
 
     def finish(self, moment: datetime) -> Report:
         """What falls due until the moment, and then the report."""
-        self._advance(moment)
+        self._advance(self.simulation.advance(moment))
         return self.report
 
-    def _advance(self, moment: datetime) -> None:
-        for outcome in self.simulation.advance(moment):
-            self._note_turns(outcome)
-            for name in self.simulation.world.take_proposed():
+    def _advance(self, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            self._note(outcome)
+            for name in self._world.take_proposed():
                 self._leave(name)
 
     def _leave(self, name: str) -> None:
         """Mitigation is proposed. People accept it for what they see; nobody does for what is only in the replay."""
-        proposal = self.simulation.world.incidents[name].proposal
+        proposal = self._world.incidents[name].proposal
         if proposal is not None and name not in self._real:
             self.simulation.command(proposal.at, name, ask.Move(Step.RESOLVE), NOBODY, _UNATTENDED)
 
     def _pair(self, was: str, now: str) -> None:
         """What is done to the one is done to the other."""
-        self.report.counterparts.setdefault(was, now)
-        self._real.add(self.report.counterparts[was])
+        self._real.add(self.report.counterparts.setdefault(was, now))
 
-    def _compare(self, firing: Firing, recorded: Mapping[int, Decided]) -> None:
-        now, report = firing.decision, self.report
-        assert now is not None
-        was = recorded.get(now.seq)
-        if was is None:
-            return
-        report.decisions += 1
-        if was.incident is not None and now.incident is not None:
-            self._pair(was.incident, now.incident)
-        same_incident = (was.incident is None) == (now.incident is None) and (
-            was.incident is None or report.counterparts.get(was.incident) == now.incident
-        )
-        same = (was.action, was.severity, was.rule) == (now.action, now.severity, now.rule) and same_incident
-        report.same += same
-        if self._compared is not None:
-            self._compared(was, firing, same)
-        if was.action is not now.action:
-            report.moves[was.action, now.action] += 1
-        if was.action in _OPENS or now.seq in self._opened_later:
-            opened = was.incident if was.action in _OPENS else self._opened_later[now.seq]
-            report.was_opened[now.seq] = replace(was, incident=opened)
-            if now.action not in _OPENS:
-                report.instead[now.seq] = now.reason
+    def _hear(self, heard: Heard) -> None:
+        if heard.slos or self._slos:
+            self._learn(heard)
+        if heard.decided:
+            self._world.next_decision = next(iter(heard.decided))
+        outcome = self.simulation.alerts(heard.at, heard.alerts, self._slos)
+        if outcome.events or outcome.turns:
+            self._note(outcome)
+        for firing in outcome.began:
+            assert firing.decision is not None
+            was = heard.decided.get(firing.decision.seq)
+            if was is not None:
+                self._compare(firing, firing.decision, was, heard.at)
+
+    def _learn(self, heard: Heard) -> None:
+        """Service levels are as they were last seen, for a while."""
+        seen = {name: SloState(name, level, None, None, f"{name} was {level}", heard.at) for name, level in heard.slos.items()}
+        known = {name: state for name, state in self._slos.items() if heard.at - state.at <= EVIDENCE_LASTS}
+        self._slos = known | seen
+        self._advance(self.simulation.levels(heard.at, self._slos))
+
+    def _compare(self, firing: Firing, now: Decision, was: Decided, at: datetime) -> None:
+        report, later = self.report, self._later.get(now.seq)
+        earnest = was.incident or (later.incident if later is not None else None)
+        if earnest is not None and now.incident is not None:
+            self._pair(earnest, now.incident)
+        if was.action in _OPENS and was.incident is not None:
+            report.was_opened[now.seq] = Later(was.incident, at)
+        elif later is not None:
+            report.was_opened[now.seq] = later
+        if now.seq in report.was_opened:
+            report.instead[now.seq] = now.reason
         if now.action in _OPENS and now.incident is not None:
-            self._opened(firing, now.incident, now.rule, now.reason)
+            self._opened(firing, now.incident, now.reason)
+        same = report.count(was, now, at)
+        if self._compared is not None:
+            self._compared(was, firing, same and was.rule == now.rule)
 
-    def _note_turns(self, outcome: Outcome) -> None:
-        firings = {firing.decision.seq: firing for firing in outcome.changed if firing.decision}
+    def _note(self, outcome: Outcome) -> None:
+        """What is told of incidents, and what became of firings after their decisions."""
+        self._note_events(outcome.events)
+        if not outcome.turns:
+            return
+        firings = {firing.decision.seq: firing for firing in (*outcome.changed, *outcome.began) if firing.decision}
         for turn in outcome.turns:
-            if turn.event == "opened" and turn.incident is not None and turn.seq in firings:
-                self._opened(firings[turn.seq], turn.incident, "later", turn.reason)
+            if turn.event == "opened" and turn.incident is not None:
+                self._opened(firings[turn.seq], turn.incident, turn.reason)
 
-    def _opened(self, firing: Firing, name: str, rule: str, reason: str) -> None:
+    def _note_events(self, events: Iterable[IncidentEvent]) -> None:
+        for event in events:
+            if event.type == SeverityChanged.TYPE:
+                self.report.raised[event.incident.id] = event.reason
+            elif event.type == Opened.TYPE:
+                quiet = event.change["state"] == IncidentState.TRIAGE
+                self.report.began[event.incident.id] = Beginning(event.actor.name, quiet)
+
+    def _opened(self, firing: Firing, name: str, reason: str) -> None:
         assert firing.decision is not None
-        incident, was = self.simulation.world.incidents[name], self.report.was_opened.get(firing.decision.seq)
-        real = was.incident if was is not None else self._opened_later.get(firing.decision.seq)
+        seq, incident = firing.decision.seq, self._world.incidents[name]
+        real = self.report.was_opened.get(seq) or self._later.get(seq)
         if real is not None:
-            self._pair(real, name)
-        self.report.openings[firing.decision.seq] = Opening(
-            at=incident.opened_at,
-            seq=firing.decision.seq,
-            alert=firing.name,
-            key=firing.key,
-            incident=name,
-            severity=incident.severity,
-            rule=rule,
-            reason=reason,
-            quiet=firing.decision.action is Action.TRIAGE,
-        )
+            self._pair(real.incident, name)
+        began = self.report.began[name]
+        self.report.openings[seq] = Opening(name, incident.opened_at, firing.name, began.rule, reason, began.quiet)
 
     def _order(self, what: Ordered) -> None:
         """The person's command on the counterpart of their incident; what does not fit there is counted and left out."""
-        command = _command(what, self.simulation.world.name_like)
-        if command is None:
-            return
-        if isinstance(command, ask.Open):
-            self._pair(what.incident, command.id)
+        done = self._carry_out(what)
+        if isinstance(done, list):
+            self._note_events(done)
+        elif what.at >= self.report.since:
+            self.report.inapplicable[what.word] += 1
+
+    def _carry_out(self, what: Ordered) -> list[IncidentEvent] | Refusal | None:
+        """None where there is no counterpart."""
+        if what.word == "opened":
+            return self._begin(what)
         name = self.report.counterparts.get(what.incident)
-        done = self.simulation.command(what.at, name, command, what.actor, what.reason) if name is not None else None
-        self.report.inapplicable += done is None or isinstance(done, Refusal)
+        if name is None:
+            return None
+        if what.word == "merged":
+            into = self.report.counterparts.get(str(what.change["into"]))
+            return self.simulation.merge(what.at, name, into, what.actor, what.reason) if into is not None else None
+        return self.simulation.command(what.at, name, _command(what), what.actor, what.reason)
+
+    def _begin(self, what: Ordered) -> list[IncidentEvent] | Refusal | None:
+        """Declare an incident, or split one out."""
+        change, source = what.change, what.change.get("split_from")
+        if source is not None and source not in self.report.counterparts:
+            return None
+        new = New(self._world.name_like(what.incident), str(change["uuid"]))
+        title, severity = str(change["title"]), Severity(change["severity"])
+        if source is None:
+            command = ask.Open(new.name, new.uuid, title, severity, tuple(change["services"]))
+            done = self.simulation.command(what.at, new.name, command, what.actor, what.reason)
+        else:
+            wish = Wish(what.alerts, title, severity)
+            done = self.simulation.split(what.at, self.report.counterparts[source], wish, new, what.actor, what.reason)
+        if isinstance(done, list):
+            self._pair(what.incident, new.name)
+        return done
 
 
 _STEPS = {
@@ -223,69 +239,11 @@ _STEPS = {
     "reopened": Step.REOPEN,
     "dismissed": Step.DISMISS,
 }
+ORDERS = (*_STEPS, "opened", "severity_changed", "severity_unpinned", "merged")
+"""The events behind which there is a person's command that decisions depend on."""
 
 
-def _command(what: Ordered, name_like: Callable[[str], str]) -> ask.Command | None:
-    """The command behind an event; None for what no decision depends on. `name_like` names what a person began."""
-    word, change = what.type.split(".")[2], what.change
-    if word in _STEPS:
-        return ask.Move(_STEPS[word])
-    if word == "severity_changed":
-        return ask.SetSeverity(Severity(change["after"]), bool(change["pinned"]))
-    if word == "severity_unpinned":
-        return ask.Unpin()
-    if word == "opened":
-        services, severity = tuple(change["services"]), Severity(change["severity"])
-        return ask.Open(name_like(what.incident), str(change["uuid"]), str(change["title"]), severity, services)
-    return None
-
-
-def known_slos(facts: Mapping[str, Any], at: datetime) -> dict[str, SloState]:
-    """The service levels that a decision has looked at, from its facts."""
-    found = facts.get("slos") or {}
-    return {name: SloState(name, Level(level), None, None, f"{name} was {level}", at) for name, level in found.items()}
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One line of the report: `would open`, `would not open`, `severity`."""
-
-    what: str
-    at: datetime | None
-    incident: str | None
-    alert: str
-    was: str
-    would_be: str
-    why: str
-
-
-def differences(report: Report, recorded: Mapping[str, Incident], replayed: Mapping[str, Incident]) -> list[Difference]:
-    """What would open, not open, and have another severity, in the order of the decisions behind them.
-
-    `recorded` are the incidents as they are, `replayed` as they would be, both by their names.
-    """
-    found: list[tuple[int, Difference]] = []
-    for seq, was in report.was_opened.items():
-        incident = recorded.get(was.incident or "")
-        if seq not in report.openings:
-            severity = f"{incident.severity}" if incident else "opened"
-            line = Difference(
-                "would not open", incident.opened_at if incident else None, was.incident,
-                incident.title if incident else "", severity, "nothing opened", report.instead.get(seq, ""),
-            )  # fmt: skip
-            found.append((seq, line))
-    for seq, opening in report.openings.items():
-        known = report.was_opened.get(seq)
-        after = replayed[opening.incident]
-        if known is None:
-            how = f"{after.highest_severity}{' in triage' if opening.quiet else ''}"
-            found.append((seq, Difference("would open", opening.at, None, opening.alert, "not opened", how, opening.reason)))
-            continue
-        before = recorded.get(known.incident or "")
-        if before is not None and before.highest_severity is not after.highest_severity:
-            line = Difference(
-                "severity", opening.at, before.id, opening.alert, f"{before.highest_severity}", f"{after.highest_severity}",
-                opening.reason,
-            )  # fmt: skip
-            found.append((seq, line))
-    return [line for _, line in sorted(found, key=lambda pair: pair[0])]
+def _command(what: Ordered) -> ask.Command:
+    if what.word == "severity_changed":
+        return ask.SetSeverity(Severity(what.change["after"]), bool(what.change["pinned"]))
+    return ask.Unpin() if what.word == "severity_unpinned" else ask.Move(_STEPS[what.word])

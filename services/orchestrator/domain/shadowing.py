@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 
 from schemas.incidents import Incident
 from schemas.vocabulary import Action, Severity
+from services.orchestrator.domain.comparing import Decided, Later
 from services.orchestrator.domain.firings import Decision, Firing
 from services.orchestrator.domain.ledger import Turn
 from services.orchestrator.domain.maintenance import Planned
 from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.replaying import Decided, Heard, Opening, Ordered, Replay
+from services.orchestrator.domain.replaying import Heard, Known, Ordered, Replay
 from services.orchestrator.domain.simulation import Played
 
 FURTHEST = timedelta(days=7)
@@ -110,7 +111,7 @@ class Shadow:
     def __init__(self, policy: Policy, first: int, moment: datetime) -> None:
         self.policy, self.moment = policy, moment
         self.world = Beside(first, 1)
-        self._replay = Replay(policy, (first, 1), world=self.world, compared=self._compared)
+        self._replay = Replay(policy, Known(first, 1, moment), world=self.world, compared=self._compared)
         self._decisions: list[Compared] = []
         self._opened: list[Opened] = []
         self._told: dict[str, tuple[Severity, bool]] = {}
@@ -119,7 +120,7 @@ class Shadow:
         """Incidents that were opened in earnest for firings that had been decided before."""
         for turn in openings:
             if turn.incident is not None:
-                self._replay.learn(turn.seq, turn.incident)
+                self._replay.learn(turn.seq, Later(turn.incident, turn.at))
                 self._opened.append(Opened(turn.seq, turn.at, turn.incident))
 
     def plan(self, planned: Sequence[Planned]) -> None:
@@ -157,13 +158,14 @@ class Shadow:
 
     def _would_open(self, incident: Incident) -> WouldOpen | None:
         """None when a person opened it, or when nothing of it has changed that is told."""
-        opening = self._opening(incident.id)
+        seq = int(incident.id.removeprefix(_PREFIX)) if incident.id.startswith(_PREFIX) else 0
+        opening = self._replay.report.openings.get(seq)
         state = (incident.highest_severity, incident.state.open)
         if opening is None or self._told.get(incident.id) == state:
             return None
         self._told[incident.id] = state
         return WouldOpen(
-            seq=opening.seq,
+            seq=seq,
             at=opening.at,
             incident=incident.id,
             severity=incident.highest_severity,
@@ -172,6 +174,3 @@ class Shadow:
             reason=opening.reason,
             ended_at=None if incident.state.open else incident.resolved_at or self.moment,
         )
-
-    def _opening(self, name: str) -> Opening | None:
-        return self._replay.report.openings.get(int(name.removeprefix(_PREFIX))) if name.startswith(_PREFIX) else None

@@ -51,7 +51,7 @@ firings = Table(
     Column("reason", Text, nullable=False),
     Column("facts", JSON, nullable=False),
     Column("key", Text, nullable=False, server_default=text("''")),
-    Column("begins", JSON, nullable=False, server_default="[]"),
+    Column("begins", JSON),
     Column("recheck_at", UtcDateTime),
     Column("closed_at", UtcDateTime),
     Column("closed_before", BigInteger),

@@ -16,17 +16,13 @@ from services.orchestrator.domain.ledger import Turn
 from services.orchestrator.domain.maintenance import Planned
 from services.orchestrator.domain.replaying import Heard, Ordered
 from services.orchestrator.store import maintenance
-from services.orchestrator.store.history import COLUMNS, RELEVANT, Assembly, ordered
+from services.orchestrator.store.assembly import COLUMNS, END, Assembly
+from services.orchestrator.store.history import RELEVANT, ordered, raw
 from services.orchestrator.store.tables import events, firings, turns
 from services.runtime.db import among
 
 ALERTS_KNOWN = 20_000
 """Of how many alerts the labels are remembered."""
-
-_OF_AN_END = (
-    *(firings.c.seq, firings.c.fingerprint, firings.c.received_at),
-    *(firings.c.ends_at, firings.c.closed_at, firings.c.closed_before),
-)
 
 
 @dataclass(frozen=True)
@@ -43,14 +39,16 @@ class Bit:
 
 @dataclass(frozen=True)
 class _Found:
-    """What a snapshot shows: `until` is the number up to which all that belongs before a decision is in it."""
+    """What a snapshot shows: `until` is the number up to which all that belongs before a decision is in it, `seen` are the
+    positions, incidents and versions of all events that were looked at."""
 
     last: int
     whole: bool
     until: int
     rows: Sequence[Row[Any]]
     ends: Sequence[Row[Any]]
-    orders: Sequence[Row[Any]]
+    orders: Sequence[tuple[int, Ordered]]
+    seen: Sequence[tuple[int, str, int]]
     openings: Sequence[Row[Any]]
     revision: int
     planned: Sequence[Planned] | None
@@ -73,17 +71,19 @@ class Tail:
     async def look(self, connection: AsyncConnection, limit: int) -> _Found:
         """Find the next decisions, at most `limit`, and all that belongs between them. The connection is a snapshot's."""
         last = (await connection.execute(select(func.max(firings.c.seq)))).scalar_one() or 0
-        mine = select(*COLUMNS).where(firings.c.seq >= self.next).order_by(firings.c.seq).limit(limit)
+        mine = select(*raw(COLUMNS)).where(firings.c.seq >= self.next).order_by(firings.c.seq).limit(limit)
         rows = (await connection.execute(mine)).all()
         whole = len(rows) < limit
         until = max(self.next, last + 1) if whole else rows[-1].seq
+        seen = await self._seen(connection, until)
         return _Found(
             last,
             whole,
             until,
             rows,
             ends=await self._ends(connection),
-            orders=await self._orders(connection, until),
+            orders=await ordered(connection, [row for row in seen if (row.incident, row.version) not in self._done]),
+            seen=[(row.position, row.incident, row.version) for row in seen],
             openings=await self._openings(connection),
             revision=(revision := await maintenance.revision(connection)),
             planned=await maintenance.live(connection, self._since) if revision != self._revision else None,
@@ -94,9 +94,9 @@ class Tail:
         for row in found.ends:
             self._assembly.end(row)
             self._open.discard(row.seq)
-        self._assembly.expect(ordered(row for row in found.orders if (row.incident, row.version) not in self._done))
+        self._assembly.expect(found.orders)
         steps = self._assemble(found)
-        self._done = {(row.incident, row.version) for row in found.orders if row.position >= self.next}
+        self._done = {(incident, version) for position, incident, version in found.seen if position >= self.next}
         self._turn = found.openings[-1].id if found.openings else self._turn
         self._revision = found.revision
         openings = [Turn(row.seq, row.at, row.event, row.incident, row.reason) for row in found.openings]
@@ -107,9 +107,9 @@ class Tail:
         if not self._open:
             return []
         over = among(connection, firings.c.seq, self._open) & firings.c.closed_before.is_not(None)
-        return list(await connection.execute(select(*_OF_AN_END).where(over)))
+        return list(await connection.execute(select(*raw(END)).where(over)))
 
-    async def _orders(self, connection: AsyncConnection, until: int) -> Sequence[Row[Any]]:
+    async def _seen(self, connection: AsyncConnection, until: int) -> Sequence[Row[Any]]:
         """What was done from the next decision on; some of it may have been read."""
         mine = events.c.type.in_(RELEVANT) & events.c.position.between(self.next, until)
         order = (events.c.position, events.c.recorded_at, events.c.incident, events.c.version)
@@ -120,11 +120,8 @@ class Tail:
         return (await connection.execute(select(turns).where(mine).order_by(turns.c.id))).all()
 
     def _assemble(self, found: _Found) -> list[Heard | Ordered]:
-        steps: list[Heard | Ordered] = []
-        for row in found.rows:
-            steps += self._assembly.take(row)
-            if row.closed_before is None:
-                self._open.add(row.seq)
+        steps = self._assembly.take(found.rows)
+        self._open |= {row.seq for row in found.rows if row.closed_before is None}
         steps += self._assembly.rest() if found.whole else self._assembly.before(found.until)
         self._assembly.forget(ALERTS_KNOWN)
         self.next = found.rows[-1].seq + 1 if found.rows else self.next
