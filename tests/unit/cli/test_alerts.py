@@ -11,7 +11,7 @@ MUTED = "silenced by ann until 2026-11-24 12:00 UTC: db upgrade (silence 1b2c…
 
 
 def an_alert(state: str = "firing", muted_by: str | None = None) -> dict[str, Any]:
-    decision = {
+    decision: dict[str, Any] = {
         "action": "open",
         "incident": "INC-1",
         "reason": "S1 opens one.",
