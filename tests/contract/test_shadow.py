@@ -85,8 +85,7 @@ class TestTail:
             house.pass_time(hours=1)
         tail, found = Tail(1, NOW), list[Heard | Ordered]()
         async with house.database.snapshot() as connection:
-            extent = history.Extent(NOW, NOW, 1, await shadows.last_decision(connection), 1)
-            whole = [step async for piece in history.log(connection, extent) for step in piece]
+            whole = [step async for step in history.log(connection, NOW, 1)]
             while not (bit := tail.take(await tail.look(connection, limit))).whole:
                 found += bit.steps
         assert [*found, *bit.steps] == whole
