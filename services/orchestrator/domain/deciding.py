@@ -1,8 +1,8 @@
 """Deciding: what becomes of each new firing, of firings that time has changed, and what that does to incidents.
 
 A batch of messages is decided as if they had come one by one; what it does to one incident is told in a handful of
-events, however many alerts there were. What was due before is done first, so that it does not matter how late a timer is.
-Same log, same policy: same decisions.
+events, however many alerts there were. What was due before is done first, each at its own moment, so that it does not matter how
+late a timer is. Same log, same policy: same decisions.
 """
 
 from collections.abc import Iterable
@@ -53,12 +53,14 @@ class Tally:
 
 
 class Batch:
-    """Decides one batch at one moment on a world, which it keeps up to date."""
+    """Decides one batch at one moment on a world, which it keeps up to date. When it is done late, `recorded_at` is later."""
 
-    def __init__(self, policy: Policy, world: World, now: datetime, *, telling: bool = True) -> None:
+    def __init__(
+        self, policy: Policy, world: World, now: datetime, *, recorded_at: datetime | None = None, telling: bool = True
+    ) -> None:
         self._policy, self._world, self._now = policy, world, now
         self._judge = Judge(policy, world, now)
-        self._ledger = Ledger(policy, world, now, telling=telling)
+        self._ledger = Ledger(policy, world, now, telling=telling, recorded_at=recorded_at)
         self._tallies: dict[str, Tally] = {}
 
     def decide(self, alerts: Iterable[AlertReceived]) -> None:

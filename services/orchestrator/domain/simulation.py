@@ -95,8 +95,8 @@ class Played(World):
         names = [name for key in keys for name in self._waiting.get(key, ())]
         return sorted((self.latest[name] for name in names), key=_number)
 
-    def next_moment(self) -> datetime | None:
-        """The next moment that something may wait for."""
+    def next_moment(self, periods: Periods) -> datetime | None:
+        del periods  # they have been asked when something changed
         waiting = (self._incident_moments, self._firing_moments, self._releases)
         return min((moments[0][0] for moments in waiting if moments), default=None)
 
@@ -138,7 +138,7 @@ class Simulation:
 
     def advance(self, moment: datetime) -> Iterable[Outcome]:
         """Do whatever falls due up to the moment, each at its own."""
-        while (due := self.world.next_moment()) is not None and due <= moment:
+        while (due := self.world.next_moment(self._policy.periods)) is not None and due <= moment:
             self._expect(due)
             self.world.release(due)
             batch = Batch(self._policy, self.world, due, telling=self._telling)
