@@ -102,7 +102,7 @@ class Replay:
     def __init__(self, policy: Policy, known: Known, *, world: Played | None = None, compared: Compare | None = None) -> None:
         self.simulation = Simulation(policy, world=world)
         self.report = Report(known.since)
-        self._world, self._compared = self.simulation.world, compared
+        self._world, self._compared, self._periods = self.simulation.world, compared, policy.periods
         self._world.next_decision, self._world.next_incident = known.first_decision, known.first_incident
         self._later = dict(known.opened_later)
         self._slos: dict[str, SloState] = {}
@@ -110,7 +110,7 @@ class Replay:
 
     def play(self, step: Heard | Ordered) -> None:
         """One step of the log."""
-        due = self._world.next_moment()
+        due = self._world.next_moment(self._periods)
         if due is not None and due <= step.at:
             self._advance(self.simulation.advance(step.at))
         if isinstance(step, Ordered):
