@@ -5,7 +5,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from schemas.incidents import Actor, IncidentEvent, Opened, SeverityChanged
+from schemas.incidents import (
+    Actor,
+    Dismissed,
+    IncidentEvent,
+    Merged,
+    Mitigated,
+    Opened,
+    Promoted,
+    Reopened,
+    Resolved,
+    SeverityChanged,
+    SeverityUnpinned,
+)
 from schemas.vocabulary import Action, ActorKind, AlertStatus, IncidentState, Severity
 from services.orchestrator.domain import commands as ask
 from services.orchestrator.domain.comparing import Beginning, Decided, Later, Opening, Report
@@ -49,16 +61,21 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """What a person did to an incident: the word of its event (`resolved`), the change as it was stored, and the alerts that a
-    split took along."""
+    """What a person did to an incident, by the type of its event and the change as it was stored; and the alerts that a split
+    took along."""
 
     at: datetime
     incident: str
-    word: str
+    type: str
     change: Mapping[str, Any]
     actor: Actor
     reason: str
     alerts: tuple[str, ...] = ()
+
+    @property
+    def word(self) -> str:
+        """`resolved`, of `tocsin.incident.resolved.v1`."""
+        return self.type.split(".")[2]
 
 
 @dataclass(frozen=True)
@@ -204,12 +221,12 @@ class Replay:
 
     def _carry_out(self, what: Ordered) -> list[IncidentEvent] | Refusal | None:
         """None where there is no counterpart."""
-        if what.word == "opened":
+        if what.type == Opened.TYPE:
             return self._begin(what)
         name = self.report.counterparts.get(what.incident)
         if name is None:
             return None
-        if what.word == "merged":
+        if what.type == Merged.TYPE:
             into = self.report.counterparts.get(str(what.change["into"]))
             return self.simulation.merge(what.at, name, into, what.actor, what.reason) if into is not None else None
         return self.simulation.command(what.at, name, _command(what), what.actor, what.reason)
@@ -233,17 +250,17 @@ class Replay:
 
 
 _STEPS = {
-    "promoted": Step.PROMOTE,
-    "mitigated": Step.MITIGATE,
-    "resolved": Step.RESOLVE,
-    "reopened": Step.REOPEN,
-    "dismissed": Step.DISMISS,
+    Promoted.TYPE: Step.PROMOTE,
+    Mitigated.TYPE: Step.MITIGATE,
+    Resolved.TYPE: Step.RESOLVE,
+    Reopened.TYPE: Step.REOPEN,
+    Dismissed.TYPE: Step.DISMISS,
 }
-ORDERS = (*_STEPS, "opened", "severity_changed", "severity_unpinned", "merged")
-"""The events behind which there is a person's command that decisions depend on."""
+RELEVANT = (*_STEPS, Opened.TYPE, SeverityChanged.TYPE, SeverityUnpinned.TYPE, Merged.TYPE)
+"""The events behind which there may be a person's command that decisions depend on."""
 
 
 def _command(what: Ordered) -> ask.Command:
-    if what.word == "severity_changed":
+    if what.type == SeverityChanged.TYPE:
         return ask.SetSeverity(Severity(what.change["after"]), bool(what.change["pinned"]))
-    return ask.Unpin() if what.word == "severity_unpinned" else ask.Move(_STEPS[what.word])
+    return ask.Unpin() if what.type == SeverityUnpinned.TYPE else ask.Move(_STEPS[what.type])

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Row, Text, func, select, type_coerce
+from sqlalchemy import JSON, Column, ColumnElement, Row, Text, cast, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from schemas.incidents import Actor, Incident, SeverityChanged
+from schemas.incidents import Actor, Incident, Merged, SeverityChanged, SeverityUnpinned
 from schemas.vocabulary import ActorKind, IncidentState
 from services.orchestrator.domain.comparing import Later, Recorded
 from services.orchestrator.domain.maintenance import Planned
-from services.orchestrator.domain.replaying import ORDERS, Heard, Ordered
+from services.orchestrator.domain.replaying import RELEVANT, Heard, Ordered
 from services.orchestrator.domain.shadowing import FURTHEST, beginning
 from services.orchestrator.store import maintenance
 from services.orchestrator.store.assembly import COLUMNS, Assembly
@@ -25,14 +25,17 @@ from services.orchestrator.store.tables import events, firings, incidents, turns
 from services.runtime.db import UtcDateTime, among
 
 CHUNK = 5000
-RELEVANT = {f"tocsin.incident.{word}.v1": word for word in ORDERS}
-"""The types of events behind which there may be a person's command, and their words."""
 
 
 def raw(names: Iterable[str]) -> list[ColumnElement[Any]]:
-    """Columns of firings as the driver gives them: SQLAlchemy would make values of them one by one, and not as fast."""
-    columns = (firings.c[name] for name in names)
-    return [type_coerce(each, Text) if isinstance(each.type, JSON | UtcDateTime) else each for each in columns]
+    """Columns of firings as the database has them: SQLAlchemy would make values of them one by one, and not as fast."""
+    return [_raw(firings.c[name]) for name in names]
+
+
+def _raw(column: Column[Any]) -> ColumnElement[Any]:
+    if isinstance(column.type, JSON):
+        return cast(column, Text).label(column.name)
+    return type_coerce(column, Text) if isinstance(column.type, UtcDateTime) else column
 
 
 @dataclass(frozen=True)
@@ -103,16 +106,20 @@ async def planned(connection: AsyncConnection, start: datetime) -> list[Planned]
     return await maintenance.live(connection, start)
 
 
-async def log(connection: AsyncConnection, extent: Extent) -> AsyncIterator[list[Heard | Ordered]]:
-    """Everything that decisions depended on, in its order, piece by piece."""
-    assembly, after, columns = Assembly(), extent.first - 1, raw(COLUMNS)
-    assembly.expect(await _orders(connection, extent.start))
-    while after < extent.last:
+async def log(connection: AsyncConnection, since: datetime, first: int) -> AsyncIterator[Heard | Ordered]:
+    """Everything that decisions depended on, in its order, from the decision `first` on, which was made at `since` or later."""
+    assembly, after, columns = Assembly(), first - 1, raw(COLUMNS)
+    assembly.expect(await _orders(connection, since))
+    while True:
         query = select(*columns).where(firings.c.seq > after).order_by(firings.c.seq).limit(CHUNK)
         rows = (await connection.execute(query)).all()
-        yield assembly.take(rows)
+        for step in assembly.take(rows):
+            yield step
+        if len(rows) < CHUNK:
+            break
         after = rows[-1].seq
-    yield assembly.rest()
+    for step in assembly.rest():
+        yield step
 
 
 async def _orders(connection: AsyncConnection, start: datetime) -> Sequence[tuple[int, Ordered]]:
@@ -134,8 +141,8 @@ async def ordered(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list
 
 def _consequences(rows: Sequence[Row[Any]]) -> set[tuple[str, int]]:
     """Events that a person's command has brought about on the way: on the target of a merge, and by taking a pin away."""
-    merges = {(row.change["into"], row.recorded_at) for row in rows if RELEVANT[row.type] == "merged"}
-    unpinned = {(row.incident, row.recorded_at) for row in rows if RELEVANT[row.type] == "severity_unpinned"}
+    merges = {(row.change["into"], row.recorded_at) for row in rows if row.type == Merged.TYPE}
+    unpinned = {(row.incident, row.recorded_at) for row in rows if row.type == SeverityUnpinned.TYPE}
     return {
         (row.incident, row.version)
         for row in rows
@@ -158,4 +165,4 @@ async def _moved(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> Mappi
 
 def _ordered(row: Row[Any], alerts: tuple[str, ...]) -> Ordered:
     actor = Actor.model_validate(row.actor)
-    return Ordered(row.recorded_at, row.incident, RELEVANT[row.type], row.change, actor, row.reason, alerts)
+    return Ordered(row.recorded_at, row.incident, row.type, row.change, actor, row.reason, alerts)

@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.ledger import Turn
 from services.orchestrator.domain.maintenance import Planned
-from services.orchestrator.domain.replaying import Heard, Ordered
+from services.orchestrator.domain.replaying import RELEVANT, Heard, Ordered
 from services.orchestrator.store import maintenance
 from services.orchestrator.store.assembly import COLUMNS, END, Assembly
-from services.orchestrator.store.history import RELEVANT, ordered, raw
+from services.orchestrator.store.history import ordered, raw
 from services.orchestrator.store.tables import events, firings, turns
 from services.runtime.db import among
 
@@ -39,16 +39,15 @@ class Bit:
 
 @dataclass(frozen=True)
 class _Found:
-    """What a snapshot shows: `until` is the number up to which all that belongs before a decision is in it, `seen` are the
-    positions, incidents and versions of all events that were looked at."""
+    """What a snapshot shows: `until` is the number up to which all that belongs before a decision is in it."""
 
     last: int
     whole: bool
     until: int
     rows: Sequence[Row[Any]]
     ends: Sequence[Row[Any]]
-    orders: Sequence[tuple[int, Ordered]]
-    seen: Sequence[tuple[int, str, int]]
+    orders: Sequence[Row[Any]]
+    fresh: Sequence[tuple[int, Ordered]]
     openings: Sequence[Row[Any]]
     revision: int
     planned: Sequence[Planned] | None
@@ -75,15 +74,15 @@ class Tail:
         rows = (await connection.execute(mine)).all()
         whole = len(rows) < limit
         until = max(self.next, last + 1) if whole else rows[-1].seq
-        seen = await self._seen(connection, until)
+        orders = await self._orders(connection, until)
         return _Found(
             last,
             whole,
             until,
             rows,
             ends=await self._ends(connection),
-            orders=await ordered(connection, [row for row in seen if (row.incident, row.version) not in self._done]),
-            seen=[(row.position, row.incident, row.version) for row in seen],
+            orders=orders,
+            fresh=await ordered(connection, [row for row in orders if (row.incident, row.version) not in self._done]),
             openings=await self._openings(connection),
             revision=(revision := await maintenance.revision(connection)),
             planned=await maintenance.live(connection, self._since) if revision != self._revision else None,
@@ -94,9 +93,9 @@ class Tail:
         for row in found.ends:
             self._assembly.end(row)
             self._open.discard(row.seq)
-        self._assembly.expect(found.orders)
+        self._assembly.expect(found.fresh)
         steps = self._assemble(found)
-        self._done = {(incident, version) for position, incident, version in found.seen if position >= self.next}
+        self._done = {(row.incident, row.version) for row in found.orders if row.position >= self.next}
         self._turn = found.openings[-1].id if found.openings else self._turn
         self._revision = found.revision
         openings = [Turn(row.seq, row.at, row.event, row.incident, row.reason) for row in found.openings]
@@ -109,7 +108,7 @@ class Tail:
         over = among(connection, firings.c.seq, self._open) & firings.c.closed_before.is_not(None)
         return list(await connection.execute(select(*raw(END)).where(over)))
 
-    async def _seen(self, connection: AsyncConnection, until: int) -> Sequence[Row[Any]]:
+    async def _orders(self, connection: AsyncConnection, until: int) -> Sequence[Row[Any]]:
         """What was done from the next decision on; some of it may have been read."""
         mine = events.c.type.in_(RELEVANT) & events.c.position.between(self.next, until)
         order = (events.c.position, events.c.recorded_at, events.c.incident, events.c.version)
