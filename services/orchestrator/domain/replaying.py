@@ -89,8 +89,8 @@ class Known:
     opened_later: Mapping[int, Later] = field(default_factory=dict)
 
 
-Compare = Callable[[Decided, Firing, bool], None]
-"""Told of each decision: as it was made, the firing as it would be decided, and whether both are the same."""
+Compare = Callable[[Decided, Firing, tuple[str, str] | None], None]
+"""Told of each decision: as it was made, the firing as it would be decided, and what was and would be done where that differs."""
 
 NOBODY = Actor(kind=ActorKind.SYSTEM, name="nobody")
 _UNATTENDED = "nobody can act on an incident that was never opened: it counts as over once mitigation would be proposed"
@@ -180,9 +180,9 @@ class Replay:
             report.instead[now.seq] = now.reason
         if now.action in _OPENS and now.incident is not None:
             self._opened(firing, now.incident, now.reason)
-        same = report.count(was, now, at)
+        change = report.count(was, now, at)
         if self._compared is not None:
-            self._compared(was, firing, same and was.rule == now.rule)
+            self._compared(was, firing, change)
 
     def _note(self, outcome: Outcome) -> None:
         """What is told of incidents, and what became of firings after their decisions."""
