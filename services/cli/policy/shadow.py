@@ -13,9 +13,7 @@ _PATH = "/api/v1/shadow"
 
 
 def shadow(
-    since: Annotated[
-        str | None, typer.Option(help="From when on: a moment like 2026-11-01T00:00:00Z, or a time like 7d.")
-    ] = None,
+    since: Annotated[str | None, typer.Option(help="Since when: like 2026-11-01T00:00:00Z, or like 7d.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many incidents.")] = 50,
     url: Url = LOCAL,
     output: Output = Form.TABLE,
