@@ -26,7 +26,9 @@ BUILT_IN: Mapping[str, str] = {
     "triage-promotion": "An incident in triage becomes active when one of the conditions under triage.promote holds.",
     "flapping": "An alert that begins flapping.count times within flapping.within holds its incident open until it stays away.",
     "alert-resolved": "An alert that Alertmanager reports as resolved is over.",
-    "alert-restated": "An alert that turns out to be silenced, stale, or firing again is counted as what it is.",
+    "reconcile": "An alert is counted as what Alertmanager's list shows: firing, silenced or inhibited, forgotten, over.",
+    "stale-after": "An alert that was not heard of for timers.stale_after is stale: it may be over, but nobody said so.",
+    "heard-again": "A stale alert that is heard of again fires again.",
     "time-passed": (
         "When what holds an incident open has been over for timers.quiet_period, mitigation is proposed; in triage, after "
         "triage.quiet_period, it is dismissed, and one that lasts for triage.promote.persists becomes active."
