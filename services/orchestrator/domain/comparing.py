@@ -58,7 +58,8 @@ class Report:
 
     `changes` counts decisions by what was and would be done. `openings` and `was_opened` are by the number of the decision
     behind them, `instead` says what would become of those in `was_opened`. `counterparts` are the names in the replay of recorded
-    incidents. Of incidents in the replay: how each `began`, and why its severity was `raised` last.
+    incidents. Of incidents in the replay: how each `began`, and why its severity was `raised` last. `levels` are the service levels
+    that decisions have looked at.
     """
 
     since: datetime
@@ -73,6 +74,7 @@ class Report:
     counterparts: dict[str, str] = field(default_factory=dict)
     began: dict[str, Beginning] = field(default_factory=dict)
     raised: dict[str, str] = field(default_factory=dict)
+    levels: set[str] = field(default_factory=set)
 
     def count(self, was: Decided, now: Decision, at: datetime) -> tuple[str, str] | None:
         """One more decision: what was and would be done; None when it is the same, as it is if only the rule is another one."""

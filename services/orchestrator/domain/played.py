@@ -57,8 +57,9 @@ class Played(World):
         """Among what ended, newest first; one that was reopened did not end."""
         others = [other for other in self.closed if other.id != incident.id]
         if incident.resolved_at is not None:
-            others = sorted([*others, incident], key=age, reverse=True)[:CLOSED]
-        self.closed = others
+            older = (place for place, other in enumerate(others) if age(other) < age(incident))
+            others.insert(next(older, len(others)), incident)
+        self.closed = others[:CLOSED]
 
     def keep(self, firing: Firing) -> None:
         super().keep(firing)

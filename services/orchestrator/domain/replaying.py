@@ -165,6 +165,7 @@ class Replay:
         seen = {name: SloState(name, level, None, None, f"{name} was {level}", heard.at) for name, level in heard.slos.items()}
         known = {name: state for name, state in self._slos.items() if heard.at - state.at <= EVIDENCE_LASTS}
         self._slos = known | seen
+        self.report.levels |= seen.keys()
         self._advance(self.simulation.levels(heard.at, self._slos))
 
     def _compare(self, firing: Firing, now: Decision, was: Decided, at: datetime) -> None:
