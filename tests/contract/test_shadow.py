@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 from sqlalchemy import select
 
 from schemas.vocabulary import Action, Severity
@@ -16,7 +17,8 @@ from services.orchestrator.domain import commands as ask
 from services.orchestrator.domain.replaying import Heard, Ordered
 from services.orchestrator.domain.rules import EVERYTHING, DecisionRule, SeverityRule
 from services.orchestrator.domain.transitions import Step
-from services.orchestrator.handlers.shadow import BIT, RENEWED
+from services.orchestrator.handlers.shadow import BIT, RENEWED, Follower
+from services.orchestrator.metrics import ShadowMetrics
 from services.orchestrator.store import history, shadows, tables
 from services.orchestrator.store.tail import Tail
 from services.runtime.db import Database
@@ -278,6 +280,14 @@ class TestDying:
         assert await compared(house, SAME.version) == [1]
         await follow(second)
         assert await compared(house, SAME.version) == [1, 2]
+
+    async def test_embedded_a_process_goes_on_at_once_with_the_lead_of_the_one_that_was_killed(self, house: House) -> None:
+        for number in (1, 2):
+            follower = Follower(house.database, lambda: SAME, house.clock, ShadowMetrics(CollectorRegistry()))
+            await follow(follower)
+            await house.fire(f"Down{number}")
+            await follow(follower)
+        assert await compared(house, SAME.version) == ([1, 2] if house.database.sqlite else [1])
 
     async def test_who_leads_goes_on_leading_while_nothing_happens(self, house: House, shaky: Shaky) -> None:
         first, second = house.follower(SAME), house.follower(SAME, shaky)

@@ -164,6 +164,7 @@ class TestReport:
         assert (told["policy"], told["decisions"], told["same"], told["behind"]) == (POLICY.version, 4, 1, 0)
         assert told["moves"] == [
             {"was": "open", "would_be": "record", "count": 1},
+            {"was": "open as S2", "would_be": "open as S1", "count": 1},
             {"was": "record", "would_be": "triage", "count": 1},
         ]
         assert told["incidents"] == {"was": 3, "would_be": 3, "would_open": 1, "would_not_open": 1, "severity": 1}

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -135,7 +136,7 @@ class House:
     def follower(self, candidate: Policy | None = None, database: Database | None = None) -> Follower:
         """A follower as another process would have it."""
         metrics = ShadowMetrics(CollectorRegistry())
-        return Follower(database or self.database, lambda: candidate, self.clock, metrics)
+        return Follower(database or self.database, lambda: candidate, self.clock, metrics, token_hex(8))
 
     async def decisions(self, policy: str) -> list[Any]:
         """What is stored of a candidate, in the order of the decisions."""

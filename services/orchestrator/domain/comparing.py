@@ -74,8 +74,8 @@ class Report:
     began: dict[str, Beginning] = field(default_factory=dict)
     raised: dict[str, str] = field(default_factory=dict)
 
-    def count(self, was: Decided, now: Decision, at: datetime) -> bool:
-        """One more decision; whether it is the same. Under another rule it is, if the same comes of it."""
+    def count(self, was: Decided, now: Decision, at: datetime) -> tuple[str, str] | None:
+        """One more decision: what was and would be done; None when it is the same, as it is if only the rule is another one."""
         change = self._change(was, now)
         if at >= self.since:
             self.decisions += 1
@@ -84,7 +84,7 @@ class Report:
                 self.by_another_rule += was.rule != now.rule
             else:
                 self.changes[change] += 1
-        return change is None
+        return change
 
     def _change(self, was: Decided, now: Decision) -> tuple[str, str] | None:
         """What was and what would be done, as far as it differs."""

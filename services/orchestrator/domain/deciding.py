@@ -1,8 +1,8 @@
 """Deciding: what becomes of each new firing, of firings that time has changed, and what that does to incidents.
 
 A batch of messages is decided as if they had come one by one; what it does to one incident is told in a handful of
-events, however many alerts there were. What was due before is done first, so that it does not matter how late a timer is.
-Same log, same policy: same decisions.
+events, however many alerts there were. What was due before is done first, each at its own moment, so that it does not matter how
+late a timer is. Same log, same policy: same decisions.
 """
 
 from collections.abc import Iterable, Mapping
@@ -55,12 +55,15 @@ class Tally:
 
 
 class Batch:
-    """Decides one batch at one moment on a world, which it keeps up to date."""
+    """Decides one batch at one moment on a world, which it keeps up to date. When it is done late, `recorded_at` is later."""
 
-    def __init__(self, policy: Policy, world: World, now: datetime, *, telling: bool = True) -> None:
+    def __init__(
+        self, policy: Policy, world: World, now: datetime, *, recorded_at: datetime | None = None, telling: bool = True
+    ) -> None:
         self._policy, self._world, self._now = policy, world, now
         self._judge, self._telling = Judge(policy, world, now), telling
-        self._ledger = Ledger(policy, world, now, telling=telling)
+        self._ledger = Ledger(policy, world, now, telling=telling, recorded_at=recorded_at)
+        self._done_at = recorded_at or now
         self._tallies: dict[str, Tally] = {}
 
     def decide(self, alerts: Iterable[Message]) -> None:
@@ -132,7 +135,7 @@ class Batch:
         if firing.recheck_at is None or firing.recheck_at > self._now:
             return
         if firing.incident is None and firing.state is FiringState.MUTED:
-            self._ledger.keep(firing.but(recheck_at=self._now + MUTED_LOOK))
+            self._ledger.keep(firing.but(recheck_at=self._done_at + MUTED_LOOK))
             return
         found = self._assess(firing.key, firing)
         if firing.incident is not None:

@@ -18,10 +18,11 @@ def record(
     reason: str,
     now: datetime,
     caused_at: datetime | None = None,
+    recorded_at: datetime | None = None,
     telling: bool = True,
 ) -> tuple[Incident | None, list[IncidentEvent]]:
     """The incident after the changes, and one event for each, versions gapless. Without `telling` only those that tell of an
-    incident's beginning and of its severity."""
+    incident's beginning and of its severity. What is done late happened `now` and is recorded later."""
     events: list[IncidentEvent] = []
     for because in changes:
         why = (because.reason or reason)[:MAX_TEXT]
@@ -34,7 +35,7 @@ def record(
                 incident=incident,
                 actor=actor,
                 occurred_at=now,
-                recorded_at=now,
+                recorded_at=recorded_at or now,
                 reason=why,
                 text=sentence(because.change, incident),
                 caused_at=caused_at,

@@ -1,5 +1,6 @@
 """Carrying out what a batch decides, on its world, and keeping account of all that has to be stored."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -41,6 +42,22 @@ class Outcome:
     groups: dict[str, Group]
 
 
+def together(outcomes: Iterable[Outcome]) -> Outcome:
+    """The outcomes of several batches, one after the other, as one; what changed more than once is as it was last."""
+    began: list[Firing] = []
+    changed: dict[int, Firing] = {}
+    whole = Outcome(began, [], [], [], {}, {})
+    for outcome in outcomes:
+        began += outcome.began
+        changed |= {firing.decision.seq: firing for firing in outcome.changed if firing.decision}
+        whole.turns.extend(outcome.turns)
+        whole.events.extend(outcome.events)
+        whole.holders.update(outcome.holders)
+        whole.groups.update(outcome.groups)
+    whole.changed.extend(changed.values())
+    return whole
+
+
 @dataclass(frozen=True)
 class Cause:
     """By what something is done, why, and when what led to it was heard of."""
@@ -54,8 +71,11 @@ class Cause:
 class Ledger:
     """One batch's account. Without `telling` incidents change and hardly an event is made: a simulation has no use for them."""
 
-    def __init__(self, policy: Policy, world: World, now: datetime, *, telling: bool) -> None:
+    def __init__(
+        self, policy: Policy, world: World, now: datetime, *, telling: bool, recorded_at: datetime | None = None
+    ) -> None:
         self._policy, self._world, self._now, self._telling = policy, world, now, telling
+        self._recorded_at = recorded_at
         self._context = Context(now=now, periods=policy.periods)
         self.began: dict[int, Firing] = {}
         self.changed: dict[int, Firing] = {}
@@ -140,6 +160,7 @@ class Ledger:
             reason=cause.reason,
             now=self._now,
             caused_at=cause.at,
+            recorded_at=self._recorded_at,
             telling=self._telling,
         )
         if after is not None and changes:

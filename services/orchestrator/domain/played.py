@@ -91,8 +91,9 @@ class Played(World):
                 found[firing.fingerprint] = firing
         return list(found.values())
 
-    def next_moment(self) -> datetime | None:
-        """The next moment that something may wait for."""
+    def next_moment(self, periods: Periods) -> datetime | None:
+        """The next moment that something may wait for; the periods were asked when it changed."""
+        del periods
         heads = [moments[0][0] for moments in (self._incident_moments, self._firing_moments, self._releases) if moments]
         return min(heads, default=None)
 

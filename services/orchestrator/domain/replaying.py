@@ -89,8 +89,8 @@ class Known:
     opened_later: Mapping[int, Later] = field(default_factory=dict)
 
 
-Compare = Callable[[Decided, Firing, bool], None]
-"""Told of each decision: as it was made, the firing as it would be decided, and whether both are the same."""
+Compare = Callable[[Decided, Firing, tuple[str, str] | None], None]
+"""Told of each decision: as it was made, the firing as it would be decided, and what was and would be done where that differs."""
 
 NOBODY = Actor(kind=ActorKind.SYSTEM, name="nobody")
 _UNATTENDED = "nobody can act on an incident that was never opened: it counts as over once mitigation would be proposed"
@@ -102,7 +102,7 @@ class Replay:
     def __init__(self, policy: Policy, known: Known, *, world: Played | None = None, compared: Compare | None = None) -> None:
         self.simulation = Simulation(policy, world=world)
         self.report = Report(known.since)
-        self._world, self._compared = self.simulation.world, compared
+        self._world, self._compared, self._periods = self.simulation.world, compared, policy.periods
         self._world.next_decision, self._world.next_incident = known.first_decision, known.first_incident
         self._later = dict(known.opened_later)
         self._slos: dict[str, SloState] = {}
@@ -110,7 +110,7 @@ class Replay:
 
     def play(self, step: Heard | Ordered) -> None:
         """One step of the log."""
-        due = self._world.next_moment()
+        due = self._world.next_moment(self._periods)
         if due is not None and due <= step.at:
             self._advance(self.simulation.advance(step.at))
         if isinstance(step, Ordered):
@@ -180,9 +180,9 @@ class Replay:
             report.instead[now.seq] = now.reason
         if now.action in _OPENS and now.incident is not None:
             self._opened(firing, now.incident, now.reason)
-        same = report.count(was, now, at)
+        change = report.count(was, now, at)
         if self._compared is not None:
-            self._compared(was, firing, same and was.rule == now.rule)
+            self._compared(was, firing, change)
 
     def _note(self, outcome: Outcome) -> None:
         """What is told of incidents, and what became of firings after their decisions."""

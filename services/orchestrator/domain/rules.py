@@ -93,6 +93,8 @@ R = TypeVar("R", bound=Selecting)
 
 MEMORY = 20_000
 """Different alerts, as far as an index can tell them apart, of which it remembers the rules."""
+LONGEST_REMEMBERED = 500
+"""Characters of what it tells them apart by; longer labels are not worth the memory."""
 
 
 class Index(Generic[R]):
@@ -122,10 +124,14 @@ class Index(Generic[R]):
         if found is None:
             rules = (self._rules[position] for position in self._candidates(labels))
             found = tuple(rule for rule in rules if rule.selector.matches(labels))
-            if len(self._remembered) >= MEMORY:
-                self._remembered.clear()
-            self._remembered[seen] = found
+            if sum(map(len, filter(None, seen))) <= LONGEST_REMEMBERED:
+                self._remember(seen, found)
         return found
+
+    def _remember(self, seen: tuple[str | None, ...], found: tuple[R, ...]) -> None:
+        if len(self._remembered) >= MEMORY:
+            self._remembered.clear()
+        self._remembered[seen] = found
 
     def _candidates(self, labels: Mapping[str, str]) -> Sequence[int]:
         found = self._others

@@ -46,11 +46,15 @@ class Beside(Played):
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A decision as it was made and as it would be."""
+    """A decision as it was made and as it would be, and what was and would be done where that differs."""
 
     was: Decided
     would_be: Decision
-    same: bool
+    change: tuple[str, str] | None
+
+    @property
+    def same(self) -> bool:
+        return self.change is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,8 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class WouldOpen(Opened):
-    """One that would be: the worst severity so far, by which rule and why, and when it was over, as far as it is."""
+    """One that would be: the worst severity so far, by which rule, why it was opened or raised to that, and when it was over, as
+    far as it is."""
 
     severity: Severity
     quiet: bool
@@ -150,9 +155,9 @@ class Shadow:
         """How many incidents would be open."""
         return self.world.open_count
 
-    def _compared(self, was: Decided, firing: Firing, same: bool) -> None:
+    def _compared(self, was: Decided, firing: Firing, change: tuple[str, str] | None) -> None:
         assert firing.decision is not None
-        self._decisions.append(Compared(was, firing.decision, same))
+        self._decisions.append(Compared(was, firing.decision, change))
         if was.action in _OPENS and was.incident is not None:
             self._opened.append(Opened(was.seq, firing.decision.at, was.incident))
 
@@ -171,6 +176,6 @@ class Shadow:
             severity=incident.highest_severity,
             quiet=opening.quiet,
             rule=opening.rule,
-            reason=opening.reason,
+            reason=self._replay.report.raised.get(incident.id) or opening.reason,
             ended_at=None if incident.state.open else incident.resolved_at or self.moment,
         )

@@ -48,7 +48,7 @@ class Simulation:
 
     def advance(self, moment: datetime) -> Iterator[Outcome]:
         """Do whatever falls due up to the moment, each at its own."""
-        while (due := self.world.next_moment()) is not None and due <= moment:
+        while (due := self.world.next_moment(self._policy.periods)) is not None and due <= moment:
             self._expect(due)
             self.world.release(due)
             batch = Batch(self._policy, self.world, due, telling=self._telling)

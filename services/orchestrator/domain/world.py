@@ -76,6 +76,12 @@ class World:
         """The alert's latest firing as it now is."""
         self.latest[firing.fingerprint] = firing
 
+    def next_moment(self, periods: Periods) -> datetime | None:
+        """The next moment that something may wait for."""
+        incidents = (next_due(self.incidents[name], periods) for name in self._open)
+        firings = (self.latest[firing.fingerprint].recheck_at for firing in self.due)
+        return min((moment for moment in (*incidents, *firings) if moment is not None), default=None)
+
     def due_incidents(self, periods: Periods, now: datetime) -> list[str]:
         """Open incidents for which a moment has come that they waited for."""
         moments = ((name, next_due(self.incidents[name], periods)) for name in self._open)

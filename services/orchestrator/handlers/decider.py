@@ -1,6 +1,6 @@
 """The one place where rules decide: fills the world from the database, decides, and stores what came of it."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from services.orchestrator.domain.deciding import Batch
 from services.orchestrator.domain.evidence import SloState
 from services.orchestrator.domain.firings import Firing
 from services.orchestrator.domain.labels import service_of
-from services.orchestrator.domain.ledger import Outcome
+from services.orchestrator.domain.ledger import Outcome, together
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.world import GUARD_KEY, UMBRELLA_KEY, World, pin_key
@@ -48,12 +48,21 @@ class Decider:
             await self._archive.keep(connection, policy.version, now)
         world = await self._world(connection, policy, now, alerts, incidents)
         known, first = set(world.latest), world.next_decision
+        outcomes = [outcome async for outcome in self._catch_up(connection, policy, world, now)]
         batch = Batch(policy, world, now)
         batch.decide(alerts)
         await self._adopt(connection, batch)
-        outcome = batch.outcome()
+        outcome = together([*outcomes, batch.outcome()])
         await self._store(connection, policy, outcome, known, first)
         return outcome
+
+    async def _catch_up(self, connection: AsyncConnection, policy: Policy, world: World, now: datetime) -> AsyncIterator[Outcome]:
+        """What is due by now, each at its own moment."""
+        while (moment := world.next_moment(policy.periods)) is not None and moment <= now:
+            late = Batch(policy, world, moment, recorded_at=now)
+            late.catch_up()
+            await self._adopt(connection, late)
+            yield late.outcome()
 
     async def _world(
         self,

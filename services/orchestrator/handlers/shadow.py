@@ -69,13 +69,22 @@ class _Memory:
 
 
 class Follower:
-    """Lets the candidate that is configured follow the log."""
+    """Lets the candidate that is configured follow the log. `name` is what others know it by; embedded there are no others, so
+    that a process goes on at once with the lead of the one that was killed."""
 
-    def __init__(self, database: Database, candidate: Callable[[], Policy | None], clock: Clock, metrics: ShadowMetrics) -> None:
+    def __init__(
+        self,
+        database: Database,
+        candidate: Callable[[], Policy | None],
+        clock: Clock,
+        metrics: ShadowMetrics,
+        name: str | None = None,
+    ) -> None:
         self._database, self._candidate, self._clock, self._metrics = database, candidate, clock, metrics
-        self._me = secrets.token_hex(8)
+        self._me = name or ("embedded" if database.sqlite else secrets.token_hex(8))
         self._waker = Waker()
         self._memory: _Memory | None = None
+        self._followed: Policy | None = None
         self._trimmed_at, self._ran = clock.now(), False
 
     def wake(self) -> None:
@@ -97,9 +106,8 @@ class Follower:
 
     async def _something_new(self) -> None:
         """Until somebody wakes us, there is another candidate, or it is time to look."""
-        known = self._candidate()
         for _ in range(int(LOOK / GLANCE)):
-            if await self._waker.sleep(GLANCE) or self._candidate() is not known:
+            if await self._waker.sleep(GLANCE) or self._candidate() is not self._followed:
                 return
 
     async def _catch_up(self) -> None:
@@ -118,7 +126,7 @@ class Follower:
 
     async def round(self) -> bool:
         """One step further, if there is a candidate and we lead. Returns whether there is more to do at once."""
-        policy = self._candidate()
+        policy = self._followed = self._candidate()
         if self._memory is not None and (policy is None or policy.version != self._memory.course.policy):
             await self.stop()
         if policy is None:

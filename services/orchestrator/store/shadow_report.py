@@ -29,7 +29,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Counts:
-    """Decisions that were compared and that are the same; the others by what was and would be done, where that differs."""
+    """Decisions that were compared and that are the same; the others by what was and would be done."""
 
     decisions: int
     same: int
@@ -50,13 +50,9 @@ class Openings:
 async def counts(connection: AsyncConnection, policy: str, since: datetime) -> Counts:
     """Of the decisions since a moment."""
     of = (_made.policy == policy) & (_made.at >= since)
-    query = select(_made.was, _made.action, _made.same, func.count()).where(of).group_by(_made.was, _made.action, _made.same)
+    query = select(_made.was, _made.would_be, _made.same, func.count()).where(of).group_by(_made.was, _made.would_be, _made.same)
     rows = list(await connection.execute(query))
-    moved: dict[tuple[str, str], int] = {}
-    for was, would_be, _, count in rows:
-        if was != would_be:
-            moved[was, would_be] = moved.get((was, would_be), 0) + count
-    moves = [Move(was, would_be, count) for (was, would_be), count in sorted(moved.items(), key=lambda each: (-each[1], each[0]))]
+    moves = sorted((Move(row[0], row[1], row[3]) for row in rows if not row.same), key=lambda move: (-move.count, move.was))
     return Counts(sum(row[3] for row in rows), sum(row[3] for row in rows if row.same), moves)
 
 

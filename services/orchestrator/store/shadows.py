@@ -145,11 +145,13 @@ async def _put(connection: AsyncConnection, rows: Sequence[dict[str, Any]], colu
 
 def _decision_row(policy: str, compared: Compared) -> dict[str, Any]:
     would_be = compared.would_be
+    was, instead = compared.change or (compared.was.action, would_be.action)
     return {
         "policy": policy,
         "seq": compared.was.seq,
         "at": would_be.at,
-        "was": compared.was.action,
+        "was": was,
+        "would_be": instead,
         "action": would_be.action,
         "incident": would_be.incident,
         "severity": would_be.severity,

@@ -200,6 +200,7 @@ shadow_decisions = Table(
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("at", UtcDateTime, nullable=False),
     Column("was", Text, nullable=False),
+    Column("would_be", Text, nullable=False),
     Column("action", Text, nullable=False),
     Column("incident", Text),
     Column("severity", Text),

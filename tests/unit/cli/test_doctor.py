@@ -48,6 +48,15 @@ def test_a_doubtful_configuration_is_warned_of(tmp_path: Path) -> None:
     assert finding.text.endswith("(and 1 more)")
 
 
+def test_a_broken_candidate_is_warned_of(tmp_path: Path) -> None:
+    file = tmp_path / "tocsin.yaml"
+    file.write_text("shadow: {file: candidate.yaml}\n")
+    config, finding = files.config(Settings(config_file=file))
+    assert (config is not None, finding.status) == (True, Status.WARN)
+    assert "there is no" in finding.text
+    assert finding.text.startswith(f"the candidate that is to run beside the policy cannot be used: {file}:1:10")
+
+
 def test_a_broken_configuration_fails(tocsin: Tocsin, tmp_path: Path) -> None:
     file = tmp_path / "tocsin.yaml"
     file.write_text("nonsense: 1\nmore: 2\n")

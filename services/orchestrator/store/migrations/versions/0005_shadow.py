@@ -35,6 +35,7 @@ def _decisions() -> None:
         sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("at", UtcDateTime, nullable=False),
         sa.Column("was", sa.Text, nullable=False),
+        sa.Column("would_be", sa.Text, nullable=False),
         sa.Column("action", sa.Text, nullable=False),
         sa.Column("incident", sa.Text),
         sa.Column("severity", sa.Text),
