@@ -28,7 +28,7 @@ def read(path: Path) -> Any:
 
 
 def test_there_are_three_and_no_folder_without_a_policy() -> None:
-    assert ["gitlab-like", "multi-region-shop", "small-team"] == NAMES
+    assert NAMES == ["gitlab-like", "multi-region-shop", "small-team"]
     assert [path.name for path in sorted(EXAMPLES.iterdir()) if path.is_dir()] == NAMES
 
 
