@@ -31,7 +31,7 @@ def closed(desk: Desk, severity: str = "s2", service: str = "web", *, by: Step =
 def opened(desk: Desk, after: timedelta, severity: str = "s3", **labels: Any) -> tuple[Severity, str]:
     """With what severity an alert opens an incident of its own so much later, and why."""
     later = NOW + after
-    decision = desk.fire(an_alert("After", severity=severity, starts_at=later, **labels), now=later)  # type: ignore[arg-type]
+    decision = desk.fire(an_alert("After", severity=severity, starts_at=later, **labels), now=later)
     assert (decision.action, decision.severity) == (Action.OPEN, Severity(severity.upper()))
     return desk.incidents[decision.incident or ""].severity, decision.reason
 
