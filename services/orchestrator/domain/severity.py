@@ -47,6 +47,9 @@ class Assessment:
         return self.found.severity is not None and self.found.severity.critical
 
 
+_BY_LABEL: Mapping[Severity | None, Assessment] = {label: Assessment(Found(label)) for label in (None, *Severity)}
+
+
 def assess(
     policy: Policy,
     labels: Mapping[str, str],
@@ -56,11 +59,14 @@ def assess(
     now: datetime,
 ) -> Assessment:
     """The worst of what the label and every rule that matches say, and when to look again."""
-    found, pending = Found(policy.severity_of(labels)), []
-    for candidate in _candidates(policy, labels, group, slos, now, found.severity):
+    label, rules = policy.severity_of(labels), policy.severities.matching(labels)
+    if not rules and not slos and policy.history.combine is None:
+        return _BY_LABEL[label]
+    found, pending = Found(label), []
+    for candidate in _candidates(policy, labels, group, slos, now, label):
         if candidate.severity is not None and candidate.severity.outranks(found.severity):
             found = candidate
-    for rule in policy.severities.matching(labels):
+    for rule in rules:
         if not rule.severity.outranks(found.severity) or not _is_broad(rule, group, now):
             continue
         due = starts_at + rule.persists if rule.persists else now

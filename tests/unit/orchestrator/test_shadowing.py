@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from schemas.incidents import Opened, Resolved
 from schemas.vocabulary import Action, AlertStatus, Severity
 from services.orchestrator.domain.comparing import Decided
 from services.orchestrator.domain.ledger import Turn
@@ -85,9 +86,9 @@ class TestShadow:
     def test_what_a_person_begins_has_one_name_in_both(self) -> None:
         shadow = Shadow(POLICY, 1, NOW)
         change: dict[str, Any] = {"uuid": "u", "title": "By hand", "severity": "S2", "services": [], "split_from": None}
-        shadow.play(Ordered(NOW, "INC-7", "opened", change, ANN, "because"))
+        shadow.play(Ordered(NOW, "INC-7", Opened.TYPE, change, ANN, "because"))
         assert (list(shadow.world.incidents), shadow.take().would_open, shadow.open) == (["INC-7"], [], 1)
-        shadow.play(Ordered(NOW, "INC-7", "resolved", {}, ANN, "because"))
+        shadow.play(Ordered(NOW, "INC-7", Resolved.TYPE, {}, ANN, "because"))
         assert shadow.open == 0
 
     def test_what_changes_is_told_once(self) -> None:
@@ -108,7 +109,7 @@ class TestShadow:
     def test_one_that_people_see_waits_for_them(self) -> None:
         shadow = self._after_its_alert_ended(Turn(1, NOW + minutes(1), "opened", "INC-1", "it has lasted"))
         assert opened(shadow.take()) == [("S-1", Severity.S3, True)]
-        shadow.play(Ordered(NOW + minutes(30), "INC-1", "resolved", {}, ANN, "because"))
+        shadow.play(Ordered(NOW + minutes(30), "INC-1", Resolved.TYPE, {}, ANN, "because"))
         assert opened(shadow.take()) == [("S-1", Severity.S3, False)]
 
     def _after_its_alert_ended(self, turn: Turn | None) -> Shadow:
