@@ -23,6 +23,7 @@ from services.orchestrator.handlers.shadow_report import ShadowReports
 from services.orchestrator.metrics import ShadowMetrics
 from services.orchestrator.store import maintenance, shadows, tables
 from services.runtime.db import Database
+from services.runtime.finish import finish
 from services.windows import Window
 from tests.builders import NOW, POLICY, minutes
 from tests.support.shadowing import House, Shaky, counting, follow, two_databases
@@ -84,7 +85,7 @@ class TestCost:
 
     async def _keep_following(self, follower: Follower) -> None:
         while True:
-            await follower.round()
+            await finish(follower.round())
             await asyncio.sleep(0)
 
     async def test_a_candidate_that_waits_for_the_database_keeps_nobody_from_deciding(
