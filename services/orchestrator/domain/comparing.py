@@ -57,9 +57,9 @@ class Report:
     """What a replay has found. Only what was decided from `since` on counts.
 
     `changes` counts decisions by what was and would be done. `openings` and `was_opened` are by the number of the decision
-    behind them, `instead` says what would become of those in `was_opened`. `counterparts` are the replay's names of recorded
-    incidents. Of incidents in the replay: how each `began`, and why its severity was last `raised`. `levels` are the levels
-    that decisions have looked at.
+    behind them, `instead` says what would become of those in `was_opened`. `counterparts` are the names in the replay of
+    recorded incidents. Of incidents in the replay: how each `began`, and why its severity was `raised` last. `levels` are the
+    service levels that decisions have looked at.
     """
 
     since: datetime

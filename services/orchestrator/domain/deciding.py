@@ -58,10 +58,17 @@ class Batch:
     """Decides one batch at one moment on a world, which it keeps up to date. When it is done late, `recorded_at` is later."""
 
     def __init__(
-        self, policy: Policy, world: World, now: datetime, *, recorded_at: datetime | None = None, telling: bool = True
+        self,
+        policy: Policy,
+        world: World,
+        now: datetime,
+        *,
+        recorded_at: datetime | None = None,
+        telling: bool = True,
+        wordy: bool = True,
     ) -> None:
         self._policy, self._world, self._now = policy, world, now
-        self._judge, self._telling = Judge(policy, world, now), telling
+        self._judge, self._telling = Judge(policy, world, now, wordy), telling
         self._ledger = Ledger(policy, world, now, telling=telling, recorded_at=recorded_at)
         self._done_at = recorded_at or now
         self._tallies: dict[str, Tally] = {}
@@ -185,15 +192,18 @@ class Batch:
     def _known(self, alert: Message) -> Firing | None:
         """The latest firing of the alert; a stale one is over once the alert has begun anew."""
         before = self._world.latest.get(alert.fingerprint)
-        over = given_up(before, alert) if before else None
-        if before is None or over is None:
+        if before is None or before.state is not FiringState.STALE:
+            return before
+        over = given_up(before, alert)
+        if over is None:
             return before
         if over.incident is not None:
             self._tally(over.incident, alert.received_at).anew += 1
         return self._end(over, before.state, alert.received_at)
 
     def _begin(self, firing: Firing, before: Firing | None, news: News) -> None:
-        key = self._policy.correlation_key(firing.labels)
+        known = before is not None and before.labels is firing.labels  # a simulation hears of the same labels again and again
+        key = before.key if before is not None and known else self._policy.correlation_key(firing.labels)
         begins = newest(before.begins if before else (), firing.received_at, self._policy.flapping)
         if news is News.BEGAN:
             self._note(key, firing)

@@ -1,6 +1,5 @@
 """What a policy makes of one firing: by which rule, why, and where it goes. Nothing is carried out here."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -18,6 +17,7 @@ from services.orchestrator.domain.spoken import written
 from services.orchestrator.domain.world import GUARD_KEY, World, agree, ended_at
 
 _OPENS = frozenset({Action.OPEN, Action.TRIAGE})
+_RECORDS = frozenset({Action.IGNORE, Action.RECORD})
 _BUILT_IN = frozenset(rule.name for rule in DEFAULTS)
 _REPEATS = frozenset({Severity.S2, Severity.S3})
 
@@ -55,17 +55,19 @@ class Judge:
     policy: Policy
     world: World
     now: datetime
+    wordy: bool = True
+    """Without it nothing is said about firings of which nothing comes, which is most of them."""
 
     def judge(self, firing: Firing, assessment: Assessment) -> Verdict:
         """The first of these that says something: the file's own rules, who holds the key, dependencies, maintenance, opening."""
         rule = self.policy.rule_for(firing.labels, assessment.severity)
-        what = self._what(firing, assessment)
-        if rule.action in {Action.IGNORE, Action.RECORD}:
-            return Verdict(Where.NOWHERE, rule.action, rule.name, f"{what}: rule {rule.name} says {rule.action}.")
+        if rule.action in _RECORDS:
+            return self._nowhere(rule.action, rule.name, firing, assessment, f"rule {rule.name} says {rule.action}")
         holder = self.world.holder(firing.key, firing.fingerprint)
-        for verdict in self._joins(firing, assessment, holder, what):
-            return verdict
-        return self._alone(firing, assessment, rule, holder, what)
+        return self._joins(firing, assessment, holder) or self._alone(firing, assessment, rule, holder)
+
+    def _nowhere(self, action: Action, rule: str, firing: Firing, assessment: Assessment, why: str) -> Verdict:
+        return Verdict(Where.NOWHERE, action, rule, f"{self._what(firing, assessment)}: {why}." if self.wordy else "")
 
     def _what(self, firing: Firing, assessment: Assessment) -> str:
         raised = f" ({assessment.found.why})" if assessment.found.rule else ""
@@ -75,16 +77,17 @@ class Judge:
         return f"{assessment.severity or 'Unrated'} alert {firing.name}{raised} ({firing.key}{absent}){flapping}"
 
     def is_flapping(self, firing: Firing) -> bool:
-        return reached(firing.begins, self.now, self.policy.flapping)
+        return len(firing.begins) >= self.policy.flapping.count and reached(firing.begins, self.now, self.policy.flapping)
 
-    def _joins(self, firing: Firing, assessment: Assessment, holder: Incident | None, what: str) -> Iterator[Verdict]:
+    def _joins(self, firing: Firing, assessment: Assessment, holder: Incident | None) -> Verdict | None:
         if holder is not None and holder.state.open:
-            yield self._join(holder, assessment, what)
+            return self._join(holder, assessment, self._what(firing, assessment))
         on = self._stands_on(firing)
-        if on is not None:
-            incident, way = on
-            path = " which depends on ".join(way)
-            yield self._into(incident, assessment, "dependency", f"{what} joins {incident.id}: {path}")
+        if on is None:
+            return None
+        incident, way = on
+        reason = f"{self._what(firing, assessment)} joins {incident.id}: {' which depends on '.join(way)}"
+        return self._into(incident, assessment, "dependency", reason)
 
     def _into(self, incident: Incident, assessment: Assessment, rule: str, reason: str) -> Verdict:
         """It joins an incident that has another key. No critical alert fires into one that looks calm."""
@@ -115,12 +118,13 @@ class Judge:
                 return incident, way
         return None
 
-    def _alone(self, firing: Firing, assessment: Assessment, rule: DecisionRule, holder: Incident | None, what: str) -> Verdict:
+    def _alone(self, firing: Firing, assessment: Assessment, rule: DecisionRule, holder: Incident | None) -> Verdict:
         """No open incident takes it."""
         matters = assessment.critical or rule.action in _OPENS
         refires = holder is not None and matters and self._recent(holder)
         if rule.action not in _OPENS and not refires:
-            return self._recorded(firing, assessment, rule, what)
+            return self._recorded(firing, assessment, rule)
+        what = self._what(firing, assessment)
         covered = covering(self.world.maintenance, firing.labels, self.now)
         if covered is not None:
             window, until = covered
@@ -148,17 +152,17 @@ class Judge:
             return ""
         return f", which counts as closed only after {written(self.policy.history.stable_period)}"
 
-    def _recorded(self, firing: Firing, assessment: Assessment, rule: DecisionRule, what: str) -> Verdict:
+    def _recorded(self, firing: Firing, assessment: Assessment, rule: DecisionRule) -> Verdict:
         if rule.name not in _BUILT_IN:
-            reason = f"{what}: no open incident has this key, and rule {rule.name} opens none."
-            return Verdict(Where.NOWHERE, Action.RECORD, rule.name, reason)
-        if assessment.severity is None:
+            name, why = rule.name, f"no open incident has this key, and rule {rule.name} opens none"
+        elif assessment.severity is None:
             label = self.policy.severity_label
             word = firing.labels.get(label)
             found = f"{label}={word!r} is no known severity" if word else f"it has no label {label!r}"
-            return Verdict(Where.NOWHERE, Action.RECORD, "unknown-severity", f"{what}: {found}, so it is recorded only.")
-        reason = f"{what}: no open incident has this key, and {assessment.severity} does not open one."
-        return Verdict(Where.NOWHERE, Action.RECORD, "record-s3-s4", reason)
+            name, why = "unknown-severity", f"{found}, so it is recorded only"
+        else:
+            name, why = "record-s3-s4", f"no open incident has this key, and {assessment.severity} does not open one"
+        return self._nowhere(Action.RECORD, name, firing, assessment, why)
 
     def _opening(self, firing: Firing, assessment: Assessment, rule: DecisionRule, what: str) -> Verdict:
         severity, why = self._severity(firing, assessment, rule)

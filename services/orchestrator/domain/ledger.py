@@ -78,7 +78,6 @@ class Ledger:
     ) -> None:
         self._policy, self._world, self._now, self._telling = policy, world, now, telling
         self._recorded_at = recorded_at
-        self._context = Context(now=now, periods=policy.periods)
         self.began: dict[int, Firing] = {}
         self.changed: dict[int, Firing] = {}
         self._turns: list[Turn] = []
@@ -161,7 +160,7 @@ class Ledger:
 
     def _record(self, name: str, command: ask.Command, cause: Cause) -> None:
         before = self._world.incidents.get(name)
-        changes = decide(before, command, self._context)
+        changes = decide(before, command, Context(now=self._now, periods=self._policy.periods))
         assert not isinstance(changes, Refusal), changes
         actor = Actor(kind=cause.kind, name=cause.rule, policy=self._policy.version)
         after, events = record(

@@ -151,7 +151,7 @@ class Replay:
             self._learn(heard)
         if heard.decided:
             self._world.next_decision = next(iter(heard.decided))
-        outcome = self.simulation.alerts(heard.at, heard.alerts, self._slos)
+        outcome = self.simulation.alerts(heard.at, heard.alerts, self._slos, wordy=self._wordy(heard))
         if outcome.events or outcome.turns:
             self._note(outcome)
         for firing in outcome.began:
@@ -159,6 +159,12 @@ class Replay:
             was = heard.decided.get(firing.decision.seq)
             if was is not None:
                 self._compare(firing, firing.decision, was, heard.at)
+
+    def _wordy(self, heard: Heard) -> bool:
+        """Whether it may be told why nothing comes of one of these: an incident was opened for it, or somebody is told all."""
+        if self._compared is not None:
+            return True
+        return any(was.action in _OPENS or seq in self._later for seq, was in heard.decided.items())
 
     def _learn(self, heard: Heard) -> None:
         """Service levels are as they were last seen, for a while."""

@@ -119,6 +119,8 @@ class Index(Generic[R]):
 
     def matching(self, labels: Mapping[str, str]) -> tuple[R, ...]:
         """The rules that match, in their order."""
+        if not self._rules:
+            return ()
         seen = tuple([labels.get(name) for name in self._looks_at])
         found = self._remembered.get(seen)
         if found is None:

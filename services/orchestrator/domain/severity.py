@@ -50,6 +50,8 @@ class Assessment:
 Groups = Callable[[str], Group]
 """The evidence under a key."""
 
+_BY_LABEL: Mapping[Severity | None, Assessment] = {label: Assessment(Found(label)) for label in (None, *Severity)}
+
 
 def assess(
     policy: Policy,
@@ -61,11 +63,14 @@ def assess(
     now: datetime,
 ) -> Assessment:
     """The worst of what the label and every rule that matches say, and when to look again."""
-    found, pending = Found(policy.severity_of(labels)), []
-    for candidate in _candidates(policy, labels, groups(key), slos, now, found.severity):
+    label, rules = policy.severity_of(labels), policy.severities.matching(labels)
+    if not rules and not slos and policy.history.combine is None:
+        return _BY_LABEL[label]
+    found, pending = Found(label), []
+    for candidate in _candidates(policy, labels, groups(key), slos, now, label):
         if candidate.severity is not None and candidate.severity.outranks(found.severity):
             found = candidate
-    for rule in policy.severities.matching(labels):
+    for rule in rules:
         if not rule.severity.outranks(found.severity):
             continue
         spread = spread_of(policy, labels, rule.name, rule.breadth, groups, now) if rule.breadth else ""

@@ -55,11 +55,14 @@ class Simulation:
             batch.catch_up()
             yield self._outcome(batch)
 
-    def alerts(self, moment: datetime, alerts: Sequence[Message], slos: Mapping[str, SloState] | None = None) -> Outcome:
-        """Decide the alerts at the moment; everything due until then has been done."""
+    def alerts(
+        self, moment: datetime, alerts: Sequence[Message], slos: Mapping[str, SloState] | None = None, *, wordy: bool = True
+    ) -> Outcome:
+        """Decide the alerts at the moment; everything due until then has been done. Unless it is `wordy`, nothing is said about
+        those of which nothing comes."""
         self.world.slos = slos or {}
         self._expect(moment)
-        batch = Batch(self._policy, self.world, moment, telling=self._telling)
+        batch = Batch(self._policy, self.world, moment, telling=self._telling, wordy=wordy)
         batch.hear(alerts)
         return self._outcome(batch)
 
