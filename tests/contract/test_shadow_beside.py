@@ -13,11 +13,11 @@ from sqlalchemy import select
 
 from schemas.vocabulary import Action, Severity
 from services.matching import selector
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.maintenance import Maintenance, Planned
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.rules import EVERYTHING, DecisionRule, Promotion, SeverityRule
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.alerts.maintenance import Maintenance, Planned
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.policy.rules import EVERYTHING, DecisionRule, Promotion, SeverityRule
 from services.orchestrator.handlers.shadow import PAUSE, Follower
 from services.orchestrator.handlers.shadow_report import ShadowReports
 from services.orchestrator.metrics import ShadowMetrics

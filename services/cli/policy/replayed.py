@@ -61,7 +61,8 @@ def _left_out(words: Mapping[str, int]) -> str:
     """What people did and nobody could have done."""
     if not words:
         return ""
-    return f"{', '.join(f'{count:,} × {word}' for word, count in words.items())} by people, whose incident would not be there or would not be so far"
+    counted = ", ".join(f"{count:,} × {word}" for word, count in words.items())
+    return f"{counted} by people, whose incident would not be there or would not be so far"
 
 
 def _unknown(slos: list[str]) -> str:

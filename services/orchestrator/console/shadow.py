@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 
 from services.orchestrator.api.asking import before_cursor
 from services.orchestrator.api.shadow import since_when
-from services.orchestrator.domain.labels import one_line
+from services.orchestrator.domain.alerts.labels import one_line
 from services.orchestrator.handlers.shadow_report import VERDICTS, ShadowReports
 from services.runtime.auth import Grants
 from services.runtime.clock import Clock

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.replaying import Heard
-from services.orchestrator.domain.shadowing import FURTHEST, News, Shadow, beginning
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.trying.replaying import Heard
+from services.orchestrator.domain.trying.shadowing import FURTHEST, News, Shadow, beginning
 from services.orchestrator.metrics import ShadowMetrics
 from services.orchestrator.store import shadows
 from services.orchestrator.store.shadows import Course

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from sqlalchemy import Row
 
-from services.orchestrator.domain.comparing import What, apart
-from services.orchestrator.domain.policy import Policy
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.trying.comparing import What, apart
 from services.orchestrator.store import shadow_report, shadows
 from services.runtime.clock import Clock
 from services.runtime.db import Database

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, delete, exists, func, insert, or_, select, upd
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.vocabulary import IncidentState
-from services.orchestrator.domain.shadowing import Compared, News, Opened, Span, WouldOpen
+from services.orchestrator.domain.trying.shadowing import Compared, News, Opened, Span, WouldOpen
 from services.orchestrator.store.tables import events, firings, incidents, shadow_decisions, shadow_openings, shadows
 from services.runtime.db import upsert
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 from schemas.vocabulary import Action, IncidentState, Severity
 from services.matching import selector
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.maintenance import Maintenance
-from services.orchestrator.domain.rules import EVERYTHING, DecisionRule, SeverityRule
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.alerts.maintenance import Maintenance
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.rules import EVERYTHING, DecisionRule, SeverityRule
 from services.windows import Window
 from tests.builders import NOW, POLICY, an_alert, minutes, resolved
 from tests.support.desk import Desk

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from schemas.incidents import Incident
 from schemas.vocabulary import Action, Severity
-from services.orchestrator.domain.firings import Decision
+from services.orchestrator.domain.alerts.firings import Decision
 from services.orchestrator.domain.spoken import span
 
 

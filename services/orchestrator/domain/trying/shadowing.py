@@ -7,13 +7,13 @@ from itertools import islice
 
 from schemas.incidents import Incident
 from schemas.vocabulary import Action, Severity
-from services.orchestrator.domain.comparing import Decided, Later
-from services.orchestrator.domain.firings import Decision, Firing
-from services.orchestrator.domain.ledger import Turn
-from services.orchestrator.domain.maintenance import Planned
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.replaying import Heard, Known, Ordered, Replay
-from services.orchestrator.domain.simulation import Played
+from services.orchestrator.domain.alerts.firings import Decision, Firing
+from services.orchestrator.domain.alerts.maintenance import Planned
+from services.orchestrator.domain.deciding.ledger import Turn
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.trying.comparing import Decided, Later
+from services.orchestrator.domain.trying.replaying import Heard, Known, Ordered, Replay
+from services.orchestrator.domain.trying.simulation import Played
 
 FURTHEST = timedelta(days=7)
 """What lies further back than this, a candidate does not know when it begins."""

@@ -8,11 +8,11 @@ from heapq import heappop, heappush
 from schemas.incidents import Incident
 from schemas.vocabulary import Severity, worst
 from services.matching import Selector
-from services.orchestrator.domain.firings import Firing
-from services.orchestrator.domain.incident import Periods, next_due
-from services.orchestrator.domain.maintenance import Planned
-from services.orchestrator.domain.splitting import Linked
-from services.orchestrator.domain.world import World, age
+from services.orchestrator.domain.alerts.firings import Firing
+from services.orchestrator.domain.alerts.maintenance import Planned
+from services.orchestrator.domain.deciding.splitting import Linked
+from services.orchestrator.domain.deciding.world import World, age
+from services.orchestrator.domain.incident.incident import Periods, next_due
 
 CLOSED = 1000
 """How many incidents that ended are remembered for rules about what came before."""
