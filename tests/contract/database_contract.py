@@ -25,7 +25,7 @@ from schemas.incidents import Incident
 from schemas.vocabulary import Action, IncidentState, Severity
 from services.notifier.store.tables import METADATA as NOTIFIER
 from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.groups import Group
+from services.orchestrator.domain.groups import Group, Sighting
 from services.orchestrator.domain.happen import record
 from services.orchestrator.domain.incident import Context, Refusal, decide
 from services.orchestrator.domain.ledger import Outcome
@@ -778,7 +778,7 @@ class StoreContract:
 
     async def test_a_key_has_a_holder_and_evidence_which_change_apart(self, desk: Desk) -> None:
         breadth = Breadth("service", 2, minutes(5))
-        group = Group(lesser=(NOW,), openings=(NOW, NOW + minutes(1))).with_value("rule", breadth, HOSTILE, NOW)
+        group = Group(lesser=(NOW,), openings=(NOW, NOW + minutes(1))).with_value("rule", breadth, HOSTILE, Sighting(NOW, "f"))
         async with desk.database.transaction() as connection:
             assert await keys.load(connection, ["k", HOSTILE]) == ({}, {})
             await keys.keep(connection, {"k": group, HOSTILE: Group(lesser=(NOW,))})
@@ -851,6 +851,18 @@ class StoreContract:
             "INC-1": IncidentState.DISMISSED,
             "INC-2": IncidentState.TRIAGE,
         }
+
+    async def test_what_turns_out_to_be_wide_is_looked_at_again_wherever_it_is(self, desk: Desk) -> None:
+        wide = SeverityRule("multi-service", EVERYTHING, Severity.S2, breadth=Breadth("service", 3, minutes(10)))
+        policy = replace(POLICY, severity_rules=(wide,))
+        for number, service in enumerate(["web", "api", "db"]):
+            at = NOW + minutes(number)
+            outcome = await desk.take_by(policy, an_alert(severity="s3", service=service, starts_at=at), now=at)
+        assert [event.incident.id for event in outcome.events] == ["INC-1"]
+        async with desk.database.read() as connection:
+            assert await firings.next_due(connection) == NOW + minutes(2)
+        later = await desk.take_by(policy, now=NOW + minutes(2))
+        assert [(turn.seq, turn.event, turn.incident) for turn in later.turns] == [(1, "opened", "INC-2"), (2, "opened", "INC-3")]
 
     async def test_a_policy_is_kept_under_its_hash_as_it_first_decided(self, desk: Desk) -> None:
         async with desk.database.transaction() as connection:

@@ -5,7 +5,7 @@ events, however many alerts there were. What was due before is done first, each 
 late a timer is. Same log, same policy: same decisions.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -148,6 +148,7 @@ class Batch:
         if firing.incident is not None:
             self._ledger.keep(firing.but(recheck_at=found.recheck_at))
             self._raise(firing.incident, found.found)
+            self._wake(firing, firing.incident, found)
             return
         verdict = self._judge.judge(firing, found)
         firing = firing.but(recheck_at=verdict.recheck_at or found.recheck_at)
@@ -168,6 +169,12 @@ class Batch:
         if incident is not None and found.severity is not None and found.rule is not None:
             reason = f"{incident.severity} → {found.severity}: {found.why}"
             self._ledger.carry_out(name, ask.Raise(found.severity), Cause(found.rule, reason, self._now))
+
+    def _wake(self, firing: Firing, name: str, found: Assessment) -> None:
+        incident = self._world.incidents.get(name)
+        why = self._judge.wakes(incident, firing, found) if incident is not None else None
+        if why is not None:
+            self._ledger.promote(name, Cause("triage-promotion", one_line(why, MAX_TEXT), self._now))
 
     def _take(self, alert: Message) -> None:
         before = self._known(alert)
@@ -199,7 +206,7 @@ class Batch:
         key = before.key if before is not None and known else self._policy.correlation_key(firing.labels)
         begins = newest(before.begins if before else (), firing.received_at, self._policy.flapping)
         if news is News.BEGAN:
-            self._note(key, firing.labels)
+            self._note(key, firing)
         found = self._assess(key, firing)
         firing = firing.but(key=key, begins=begins, severity=found.severity, recheck_at=found.recheck_at)
         verdict = self._judge.judge(firing, found) if news is News.BEGAN else _unseen(firing)
@@ -217,15 +224,19 @@ class Batch:
         if self._judge.is_flapping(firing):
             tally.flapping = firing
 
-    def _note(self, key: str, labels: Mapping[str, str]) -> None:
-        before = self._world.group(key)
-        after = noted(self._policy, before, labels, self._now)
-        if after is not before:
-            self._ledger.set_group(key, after)
+    def _note(self, key: str, firing: Firing) -> None:
+        """It is evidence for others, unless a rule wants nothing to do with it."""
+        rule = self._policy.rule_for(firing.labels, self._policy.severity_of(firing.labels))
+        if rule.action in {Action.IGNORE, Action.RECORD}:
+            return
+        known = noted(self._policy, key, firing.labels, firing.fingerprint, self._world.group, self._now)
+        for at_key, group in known.groups.items():
+            self._ledger.set_group(at_key, group)
+        self._ledger.stir(known.stirred)
 
     def _assess(self, key: str, firing: Firing) -> Assessment:
-        group = self._world.group(key)
-        return assess(self._policy, firing.labels, group, self._world.slos, firing.starts_at, self._now)
+        world = self._world
+        return assess(self._policy, firing.labels, key, world.group, world.slos, firing.starts_at, self._now)
 
     def _decide(self, firing: Firing, verdict: Verdict, found: Assessment) -> Firing:
         """Give the firing its one decision, and do what it says."""

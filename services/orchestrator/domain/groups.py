@@ -1,4 +1,4 @@
-"""What is known of the alerts of one correlation key together: the evidence for rules that look beyond a single alert.
+"""What is known of alerts together: the evidence for rules that look beyond a single one, kept under the key that they share.
 
 It is kept as small as the rules need it: of each breadth rule the newest distinct values, of rates the newest moments.
 """
@@ -14,28 +14,40 @@ MAX_VALUE = 200
 
 
 @dataclass(frozen=True)
-class Group:
-    """`seen`: per rule the newest values with the moment each last began. `lesser`: when S3/S4 alerts began. `openings`: when
-    rules opened incidents, kept for the guard under a key of its own."""
+class Sighting:
+    """When a value was last seen to begin firing, and in which alert (its fingerprint)."""
 
-    seen: Mapping[str, Mapping[str, datetime]] = field(default_factory=dict)
+    at: datetime
+    alert: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """`seen`: per rule the newest values, each as it was last seen. `lesser`: when S3/S4 alerts began. `openings`: when rules
+    opened incidents, kept for the guard under a key of its own."""
+
+    seen: Mapping[str, Mapping[str, Sighting]] = field(default_factory=dict)
     lesser: tuple[datetime, ...] = ()
     openings: tuple[datetime, ...] = ()
 
-    def with_value(self, rule: str, breadth: Breadth, value: str, at: datetime) -> "Group":
+    def with_value(self, rule: str, breadth: Breadth, value: str, sighting: Sighting) -> "Group":
         """The value began to fire."""
-        values = {**self.seen.get(rule, {}), value[:MAX_VALUE]: at}
+        values = {**self.seen.get(rule, {}), value[:MAX_VALUE]: sighting}
         if len(values) > breadth.at_least:
-            del values[min(values, key=lambda known: (values[known], known))]
+            del values[min(values, key=lambda known: (values[known].at, known))]
         return replace(self, seen={**self.seen, rule: values})
 
     def values(self, rule: str, breadth: Breadth, now: datetime) -> list[str]:
         """The distinct values within the time, sorted."""
         since = now - breadth.within
-        return sorted(value for value, at in self.seen.get(rule, {}).items() if at >= since)
+        return sorted(value for value, sighting in self.seen.get(rule, {}).items() if sighting.at >= since)
 
     def holds(self, rule: str, breadth: Breadth, now: datetime) -> bool:
         return len(self.values(rule, breadth, now)) >= breadth.at_least
+
+    def alerts(self, rule: str) -> set[str]:
+        """The alerts in which the values were last seen."""
+        return {sighting.alert for sighting in self.seen.get(rule, {}).values()}
 
 
 def newest(moments: tuple[datetime, ...], at: datetime, rate: Rate) -> tuple[datetime, ...]:

@@ -12,9 +12,9 @@ from services.orchestrator.domain.labels import environment_of, service_of
 from services.orchestrator.domain.maintenance import covering
 from services.orchestrator.domain.policy import DEFAULTS, Policy
 from services.orchestrator.domain.rules import DecisionRule
-from services.orchestrator.domain.severity import Assessment
+from services.orchestrator.domain.severity import PROMOTION, Assessment, spread_of
 from services.orchestrator.domain.spoken import written
-from services.orchestrator.domain.world import GUARD_KEY, World, ended_at
+from services.orchestrator.domain.world import GUARD_KEY, World, agree, ended_at
 
 _OPENS = frozenset({Action.OPEN, Action.TRIAGE})
 _RECORDS = frozenset({Action.IGNORE, Action.RECORD})
@@ -166,7 +166,7 @@ class Judge:
 
     def _opening(self, firing: Firing, assessment: Assessment, rule: DecisionRule, what: str) -> Verdict:
         severity, why = self._severity(firing, assessment, rule)
-        quiet = not self._is_aloud(rule, severity)
+        quiet = not self._is_aloud(rule, severity) and self._spread(firing) is None
         guard = self.policy.guard
         if reached(self.world.group(GUARD_KEY).openings, self.now, guard):
             return self._under_umbrella(assessment, severity, quiet, what)
@@ -185,9 +185,18 @@ class Judge:
         """Why a triage incident that takes in the firing is one no longer: alone it would have opened an active one."""
         if incident.state is not IncidentState.TRIAGE:
             return None
+        if (spread := self._spread(firing)) is not None:
+            return spread
         rule = self.policy.rule_for(firing.labels, assessment.severity)
         aloud = self._is_aloud(rule, assessment.severity)
         return f"{firing.name} would have opened one that is active, rule {rule.name}" if aloud else None
+
+    def _spread(self, firing: Firing) -> str | None:
+        """What promotes by breadth alone, where it does."""
+        breadth = self.policy.promotion.breadth
+        if breadth is None:
+            return None
+        return spread_of(self.policy, firing.labels, PROMOTION, breadth, self.world.group, self.now)
 
     def _severity(self, firing: Firing, assessment: Assessment, rule: DecisionRule) -> tuple[Severity, str]:
         """What the incident begins with, and how that is said."""
@@ -212,6 +221,8 @@ class Judge:
             incident = self.world.incidents.get(known.id, known)
             ended = ended_at(incident)
             if ended is None or incident.severity not in _REPEATS or service not in incident.services:
+                continue
+            if not agree(incident.environment, environment_of(firing.labels)):
                 continue
             stable = self.policy.history.stable_period if incident.severity.critical else timedelta(0)
             if ended + stable + within >= self.now:

@@ -13,7 +13,6 @@ from services.orchestrator.domain.happen import record
 from services.orchestrator.domain.incident import Context, Refusal, decide
 from services.orchestrator.domain.labels import one_line
 from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.severity import PROMOTION, breadth_sentence
 from services.orchestrator.domain.transitions import Step
 from services.orchestrator.domain.world import GUARD_KEY, UMBRELLA_KEY, World
 
@@ -32,7 +31,8 @@ class Turn:
 @dataclass(frozen=True)
 class Outcome:
     """What to store: new firings (in order; of one fingerprint the last is the latest), those that changed, what later became
-    of older ones, events, who now holds which key, and the evidence that changed."""
+    of older ones, events, who now holds which key, the evidence that changed, and the alerts (by fingerprint) that are to be
+    looked at again because of it."""
 
     began: list[Firing]
     changed: list[Firing]
@@ -40,13 +40,14 @@ class Outcome:
     events: list[IncidentEvent]
     holders: dict[str, str]
     groups: dict[str, Group]
+    stirred: set[str]
 
 
 def together(outcomes: Iterable[Outcome]) -> Outcome:
     """The outcomes of several batches, one after the other, as one; what changed more than once is as it was last."""
     began: list[Firing] = []
     changed: dict[int, Firing] = {}
-    whole = Outcome(began, [], [], [], {}, {})
+    whole = Outcome(began, [], [], [], {}, {}, set())
     for outcome in outcomes:
         began += outcome.began
         changed |= {firing.decision.seq: firing for firing in outcome.changed if firing.decision}
@@ -54,6 +55,7 @@ def together(outcomes: Iterable[Outcome]) -> Outcome:
         whole.events.extend(outcome.events)
         whole.holders.update(outcome.holders)
         whole.groups.update(outcome.groups)
+        whole.stirred.update(outcome.stirred)
     whole.changed.extend(changed.values())
     return whole
 
@@ -82,6 +84,7 @@ class Ledger:
         self._events: list[IncidentEvent] = []
         self._holders: dict[str, str] = {}
         self._groups: dict[str, Group] = {}
+        self._stirred: set[str] = set()
         self._opened: dict[str, None] = {}
 
     def outcome(self) -> Outcome:
@@ -93,6 +96,7 @@ class Ledger:
             events=self._events,
             holders=self._holders,
             groups=self._groups,
+            stirred=self._stirred,
         )
 
     def begin(self, firing: Firing) -> None:
@@ -113,6 +117,14 @@ class Ledger:
         assert firing.decision is not None
         self._turns.append(Turn(firing.decision.seq, self._now, event, incident, one_line(reason, MAX_TEXT)))
         self.keep(firing.but(incident=incident))
+
+    def stir(self, alerts: Iterable[str]) -> None:
+        """What became known shows these alerts in another light: they are to be looked at again at once."""
+        for alert in alerts:
+            self._stirred.add(alert)
+            firing = self._world.latest.get(alert)
+            if firing is not None and firing.ends_at is None and firing.decision is not None:
+                self.keep(firing.but(recheck_at=self._now))
 
     def set_group(self, key: str, group: Group) -> None:
         self._world.groups[key] = self._groups[key] = group
@@ -173,8 +185,4 @@ class Ledger:
             return None
         if wanted.severity is not None and not wanted.severity.outranks(incident.severity):
             return f"its severity is {incident.severity}"
-        if wanted.breadth is not None and incident.correlation_key is not None:
-            group = self._world.group(incident.correlation_key)
-            if group.holds(PROMOTION, wanted.breadth, self._now):
-                return breadth_sentence(PROMOTION, wanted.breadth, group, self._now)
         return None

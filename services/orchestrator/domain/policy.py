@@ -31,6 +31,10 @@ DEFAULTS = (
 """What holds for alerts that no rule of the file matches: S1 and S2 open, everything else joins what is open or is recorded."""
 
 
+EVERYWHERE = "everywhere"
+"""The scope of what is counted over all alerts."""
+
+
 @dataclass(frozen=True)
 class Policy:
     """`version` is the hash of the file it came from; decisions carry it."""
@@ -80,6 +84,12 @@ class Policy:
         if not key.endswith("=") and "=," not in key:
             return []
         return [name for name in self.correlation_by(labels) if label_or_fallback(labels, name) is None]
+
+    def scope(self, labels: Mapping[str, str], of: str) -> str:
+        """The key of those alerts among which values of the label `of` are counted: they agree in everything else by which they
+        belong together, so that services are counted within an environment, and instances within a service."""
+        others = tuple(name for name in self.correlation_by(labels) if name != of)
+        return correlation_key(others, labels) or EVERYWHERE
 
     def rule_for(self, labels: Mapping[str, str], severity: Severity | None) -> DecisionRule:
         """The first rule that matches; the defaults come last and match everything."""

@@ -1,12 +1,12 @@
 """How bad an alert is: its label, and the rules that look at what it is together with. In doubt the higher one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from schemas.vocabulary import Severity
 from services.orchestrator.domain.evidence import SloState
-from services.orchestrator.domain.groups import Group, newest, reached
+from services.orchestrator.domain.groups import Group, Sighting, newest, reached
 from services.orchestrator.domain.labels import label_or_fallback
 from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.rules import Breadth, SeverityRule
@@ -47,13 +47,16 @@ class Assessment:
         return self.found.severity is not None and self.found.severity.critical
 
 
+Groups = Callable[[str], Group]
+"""The evidence under a key."""
 _BY_LABEL: Mapping[Severity | None, Assessment] = {label: Assessment(Found(label)) for label in (None, *Severity)}
 
 
 def assess(
     policy: Policy,
     labels: Mapping[str, str],
-    group: Group,
+    key: str,
+    groups: Groups,
     slos: Mapping[str, SloState],
     starts_at: datetime,
     now: datetime,
@@ -63,15 +66,18 @@ def assess(
     if not rules and not slos and policy.history.combine is None:
         return _BY_LABEL[label]
     found, pending = Found(label), []
-    for candidate in _candidates(policy, labels, group, slos, now, label):
+    for candidate in _candidates(policy, labels, groups(key), slos, now, label):
         if candidate.severity is not None and candidate.severity.outranks(found.severity):
             found = candidate
     for rule in rules:
-        if not rule.severity.outranks(found.severity) or not _is_broad(rule, group, now):
+        if not rule.severity.outranks(found.severity):
+            continue
+        spread = spread_of(policy, labels, rule.name, rule.breadth, groups, now) if rule.breadth else ""
+        if spread is None:
             continue
         due = starts_at + rule.persists if rule.persists else now
         if due <= now:
-            found = Found(rule.severity, rule.name, _sentence(rule, group, now))
+            found = Found(rule.severity, rule.name, _sentence(rule, spread))
         else:
             pending.append((due, rule.severity))
     waiting = [due for due, severity in pending if severity.outranks(found.severity)]
@@ -95,37 +101,62 @@ def _candidates(
             yield Found(severity, f"slo:{slo.name}", state.sentence)
 
 
-def _is_broad(rule: SeverityRule, group: Group, now: datetime) -> bool:
-    return rule.breadth is None or group.holds(rule.name, rule.breadth, now)
+def _sentence(rule: SeverityRule, spread: str) -> str:
+    lasting = f"firing for {written(rule.persists)}" if rule.persists is not None else ""
+    return " and ".join(filter(None, (spread, lasting))) or f"it matches {rule.selector}"
 
 
-def _sentence(rule: SeverityRule, group: Group, now: datetime) -> str:
-    parts = []
-    if rule.breadth is not None:
-        parts.append(breadth_sentence(rule.name, rule.breadth, group, now))
-    if rule.persists is not None:
-        parts.append(f"firing for {written(rule.persists)}")
-    return " and ".join(parts) or f"it matches {rule.selector}"
-
-
-def breadth_sentence(name: str, breadth: Breadth, group: Group, now: datetime) -> str:
-    """`third service firing within 10m (api, db, web)`."""
-    values = group.values(name, breadth, now)
+def spread_of(
+    policy: Policy, labels: Mapping[str, str], name: str, breadth: Breadth, groups: Groups, now: datetime
+) -> str | None:
+    """`third service firing within 10m (api, db, web)` when it is spread that wide; else None."""
+    values = groups(policy.scope(labels, breadth.of)).values(name, breadth, now)
+    if len(values) < breadth.at_least:
+        return None
     listed = ", ".join(value[:40] for value in values[:5]) + (", …" if len(values) > 5 else "")
     return f"{ordinal(len(values))} {breadth.of} firing within {written(breadth.within)} ({listed})"
 
 
-def noted(policy: Policy, group: Group, labels: Mapping[str, str], now: datetime) -> Group:
-    """The group after one more of its alerts began."""
+def breadths(policy: Policy, labels: Mapping[str, str]) -> Iterator[tuple[str, Breadth]]:
+    """Everything for which the alert's values are counted, by the name under which they are."""
     for rule in policy.severities.matching(labels):
-        if rule.breadth is not None and (value := label_or_fallback(labels, rule.breadth.of)):
-            group = group.with_value(rule.name, rule.breadth, value, now)
-    promote, combine = policy.promotion.breadth, policy.history.combine
-    if promote is not None and (value := label_or_fallback(labels, promote.of)):
-        group = group.with_value(PROMOTION, promote, value, now)
+        if rule.breadth is not None:
+            yield rule.name, rule.breadth
+    if policy.promotion.breadth is not None:
+        yield PROMOTION, policy.promotion.breadth
+
+
+def scopes(policy: Policy, labels: Mapping[str, str]) -> set[str]:
+    """The keys under which evidence about the alert is kept beside that of its own key."""
+    return {policy.scope(labels, breadth.of) for _, breadth in breadths(policy, labels)}
+
+
+@dataclass(frozen=True)
+class Noted:
+    """What became known by an alert that began: evidence by its key, and the alerts that it shows in another light."""
+
+    groups: Mapping[str, Group]
+    stirred: frozenset[str] = frozenset()
+
+
+def noted(policy: Policy, key: str, labels: Mapping[str, str], alert: str, groups: Groups, now: datetime) -> Noted:
+    """The evidence after one more alert began. What became wide enough by it concerns the alerts that were seen before."""
+    after: dict[str, Group] = {}
+    stirred: set[str] = set()
+    for name, breadth in breadths(policy, labels):
+        value = label_or_fallback(labels, breadth.of)
+        if value is None:
+            continue
+        scope = policy.scope(labels, breadth.of)
+        before = after.get(scope) or groups(scope)
+        after[scope] = before.with_value(name, breadth, value, Sighting(now, alert))
+        if after[scope].holds(name, breadth, now) and not before.holds(name, breadth, now):
+            stirred |= after[scope].alerts(name) - {alert}
+    combine = policy.history.combine
     if combine is not None and policy.severity_of(labels) in _LESSER:
-        group = Group(group.seen, newest(group.lesser, now, combine), group.openings)
-    return group
+        before = after.get(key) or groups(key)
+        after[key] = Group(before.seen, newest(before.lesser, now, combine), before.openings)
+    return Noted(after, frozenset(stirred))
 
 
 _ORDINALS = ("zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")

@@ -110,7 +110,7 @@ class World:
         umbrellas are about no service in particular."""
         here = (self.incidents[name] for name in self._by_service.get(service, ()))
         real = (each for each in here if not each.drill and each.correlation_key != UMBRELLA_KEY)
-        agreeing = (each for each in real if _agree(each.environment, environment))
+        agreeing = (each for each in real if agree(each.environment, environment))
         return min(agreeing, key=age, default=None)
 
     def umbrella(self) -> Incident | None:
@@ -137,7 +137,8 @@ def age(incident: Incident) -> tuple[datetime, int]:
     return incident.opened_at, incident_number(incident.id) or 0
 
 
-def _agree(one: str | None, other: str | None) -> bool:
+def agree(one: str | None, other: str | None) -> bool:
+    """Whether two environments may be the same: where one side does not say, they may."""
     return one is None or other is None or one == other
 
 

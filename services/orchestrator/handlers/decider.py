@@ -15,6 +15,7 @@ from services.orchestrator.domain.labels import service_of
 from services.orchestrator.domain.ledger import Outcome, together
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.domain.policy import Policy
+from services.orchestrator.domain.severity import scopes
 from services.orchestrator.domain.world import GUARD_KEY, UMBRELLA_KEY, World, pin_key
 from services.orchestrator.handlers.archive import PolicyArchive
 from services.orchestrator.handlers.journal import Journal
@@ -132,6 +133,9 @@ class Decider:
         await keys.keep(connection, outcome.groups)
         await self._journal.store(connection, outcome.events, policy.periods, position)
         moments = [firing.recheck_at for firing in (*outcome.began, *outcome.changed) if firing.recheck_at]
+        if outcome.stirred:
+            moments.append(self._clock.now())
+            await firings.stir(connection, outcome.stirred, moments[-1])
         await self._journal.set_recheck(connection, min(moments, default=None))
 
 
@@ -142,6 +146,8 @@ def _number(firing: Firing) -> int:
 
 def _keys(policy: Policy, alerts: Sequence[AlertReceived], due: Sequence[Firing]) -> set[str]:
     alive = {policy.correlation_key(alert.labels) for alert in alerts} | {firing.key for firing in due}
+    for labels in (*(alert.labels for alert in alerts), *(firing.labels for firing in due)):
+        alive |= scopes(policy, labels)
     pins = {pin_key(alert.fingerprint) for alert in alerts} | {pin_key(firing.fingerprint) for firing in due}
     return alive | pins | {GUARD_KEY, UMBRELLA_KEY}
 

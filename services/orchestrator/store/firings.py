@@ -37,6 +37,12 @@ async def open_labels(connection: AsyncConnection) -> list[tuple[int, Mapping[st
     return [(row.seq, row.labels) for row in await connection.execute(query)]
 
 
+async def stir(connection: AsyncConnection, alerts: Collection[str], moment: datetime) -> None:
+    """Have what is not over of these alerts (fingerprints) looked at again at the moment."""
+    alive = firings.c.latest & firings.c.ends_at.is_(None) & among(connection, firings.c.fingerprint, alerts)
+    await connection.execute(update(firings).where(alive).values(recheck_at=moment))
+
+
 async def recheck(connection: AsyncConnection, numbers: Sequence[int], moment: datetime) -> None:
     """Have these looked at again at the moment."""
     if numbers:
