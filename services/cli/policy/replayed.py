@@ -58,11 +58,9 @@ def _same(told: Mapping[str, Any]) -> str:
 
 
 def _left_out(words: Mapping[str, int]) -> str:
-    """What people did and nobody could have done."""
-    if not words:
-        return ""
-    counted = ", ".join(f"{count:,} × {word}" for word, count in words.items())
-    return f"{counted} by people, whose incident would not be there or would not be so far"
+    """What people did and could not have done."""
+    listed = ", ".join(f"{count:,} × {word}" for word, count in words.items())
+    return f"{listed} by people, on incidents that would not be there or not be so far" if words else ""
 
 
 def _unknown(slos: list[str]) -> str:
