@@ -49,10 +49,7 @@ class Assessment:
 
 Groups = Callable[[str], Group]
 """The evidence under a key."""
-<<<<<<< HEAD:services/orchestrator/domain/policy/severity.py
 
-=======
->>>>>>> trybefore:services/orchestrator/domain/severity.py
 _BY_LABEL: Mapping[Severity | None, Assessment] = {label: Assessment(Found(label)) for label in (None, *Severity)}
 
 
