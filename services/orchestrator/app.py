@@ -13,8 +13,8 @@ from services.config import ConfigFile
 from services.orchestrator.api import explaining, maintenance, overrides, reads, regrouping, shadow, triage
 from services.orchestrator.candidatefile import CandidateFile
 from services.orchestrator.console.shadow import shadow_page
-from services.orchestrator.domain.evidence import SloState
-from services.orchestrator.domain.maintenance import Maintenance
+from services.orchestrator.domain.alerts.maintenance import Maintenance
+from services.orchestrator.domain.evidence.evidence import SloState
 from services.orchestrator.handlers.alerts import Intake
 from services.orchestrator.handlers.archive import PolicyArchive
 from services.orchestrator.handlers.commands import Commands

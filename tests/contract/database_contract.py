@@ -24,15 +24,15 @@ from schemas.deliveries import DeliveryOutcome
 from schemas.incidents import Incident
 from schemas.vocabulary import Action, IncidentState, Severity
 from services.notifier.store.tables import METADATA as NOTIFIER
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.groups import Group, Sighting
-from services.orchestrator.domain.happen import record
-from services.orchestrator.domain.incident import Context, Refusal, decide
-from services.orchestrator.domain.ledger import Outcome
-from services.orchestrator.domain.maintenance import Maintenance
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.rules import EVERYTHING, Breadth, DecisionRule, Rate, SeverityRule
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.alerts.maintenance import Maintenance
+from services.orchestrator.domain.deciding.ledger import Outcome
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.happen import record
+from services.orchestrator.domain.incident.incident import Context, Refusal, decide
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.groups import Group, Sighting
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.policy.rules import EVERYTHING, Breadth, DecisionRule, Rate, SeverityRule
 from services.orchestrator.handlers.decider import Decider, Surroundings
 from services.orchestrator.handlers.journal import Journal
 from services.orchestrator.store import answers, firings, incidents, keys, notices, policies, turns

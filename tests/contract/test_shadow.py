@@ -13,10 +13,10 @@ from sqlalchemy import select
 
 from schemas.vocabulary import Action, Severity
 from services.matching import selector
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.replaying import Heard, Ordered
-from services.orchestrator.domain.rules import EVERYTHING, DecisionRule, SeverityRule
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.rules import EVERYTHING, DecisionRule, SeverityRule
+from services.orchestrator.domain.trying.replaying import Heard, Ordered
 from services.orchestrator.handlers.shadow import BIT, RENEWED, Follower
 from services.orchestrator.metrics import ShadowMetrics
 from services.orchestrator.store import history, shadows, tables

@@ -13,15 +13,16 @@ from sqlalchemy import select
 
 from schemas.vocabulary import Action, Severity
 from services.matching import selector
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.maintenance import Maintenance, Planned
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.rules import EVERYTHING, DecisionRule, SeverityRule
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.alerts.maintenance import Maintenance, Planned
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.policy.rules import EVERYTHING, DecisionRule, Promotion, SeverityRule
 from services.orchestrator.handlers.shadow import PAUSE, Follower
 from services.orchestrator.handlers.shadow_report import ShadowReports
 from services.orchestrator.metrics import ShadowMetrics
 from services.orchestrator.store import maintenance, shadows, tables
+from services.orchestrator.store.shadow_report import KINDS
 from services.runtime.db import Database
 from services.runtime.finish import finish
 from services.windows import Window
@@ -168,13 +169,14 @@ class TestReport:
             {"was": "open as S2", "would_be": "open as S1", "count": 1},
             {"was": "record", "would_be": "triage", "count": 1},
         ]
-        assert told["incidents"] == {"was": 3, "would_be": 3, "would_open": 1, "would_not_open": 1, "severity": 1}
+        counts = {"was": 3, "would_be": 3, "would_open": 1, "would_not_open": 1, "severity": 1}
+        assert told["incidents"] == dict.fromkeys(KINDS, 0) | counts
         found = [tuple(item[key] for key in ("what", "incident", "would_be_incident", "alert", "was", "would_be", "severity"))
                  for item in told["items"]]  # fmt: skip
         assert found == [
             ("severity", "INC-3", "S-4", "Broken", "S2", "S1", "S1"),
-            ("would not open", "INC-2", None, "Test", "S1", "nothing opened", "S1"),
-            ("would open", None, "S-2", "Small", "not opened", "S3 in triage", "S3"),
+            ("would not open", "INC-2", None, "Test", "S1", "nothing", "S1"),
+            ("would open", None, "S-2", "Small", "nothing", "S3 in triage", "S3"),
         ]
         assert "S1 opens one" in told["items"][0]["why"]
         assert "rule lab says record" in told["items"][1]["why"]
@@ -210,6 +212,53 @@ class TestReport:
         assert [item["what"] for item in told["items"]] == ["severity"]
         (row,) = await house.openings(ONE.version)
         assert (row.was, row.would_be, row.ended_at) == ("INC-1", "S-1", answer.incident.resolved_at)
+
+    async def test_what_another_alert_opens_is_one_incident_at_another_time(self, house: House) -> None:
+        """The candidate waits for something worse; or it opens for what was recorded only."""
+        patient = DecisionRule("patient", selector(['alertname="Early"']), Action.RECORD)
+        eager = DecisionRule("eager", selector(['alertname="Hint"']), Action.OPEN)
+        follower = house.follower(replace(ONE, rules=(patient, eager)))
+        await follow(follower)
+        await house.fire("Early")
+        await house.fire("Hint", severity="s4", service="db")
+        house.pass_time(minutes=10)
+        await house.fire("Late", "Later")
+        await house.fire("Late", service="db")
+        await follow(follower)
+        told = await self.told(house, Candidate(ONE))
+        found = [tuple(item[key] for key in ("seq", "what", "incident", "would_be_incident", "was", "would_be"))
+                 for item in told["items"]]  # fmt: skip
+        assert found == [
+            (3, "would open later", "INC-1", "S-3", "S1", "S1, 10 minutes later"),
+            (2, "would open earlier", "INC-2", "S-2", "S1", "S1, 10 minutes earlier"),
+        ]
+        counts = {"was": 2, "would_be": 2, "would_open_earlier": 1, "would_open_later": 1}
+        assert told["incidents"] == dict.fromkeys(KINDS, 0) | counts
+
+    async def test_two_that_would_be_one_are_told_as_one_that_would_not_open(self, house: House) -> None:
+        follower = house.follower(replace(ONE, rules=(), correlation=("env",)))
+        await follow(follower)
+        await house.fire("Down", service="web")
+        await house.fire("Down", service="db")
+        await follow(follower)
+        (item,) = (await self.told(house, Candidate(ONE)))["items"]
+        assert (item["what"], item["incident"], item["would_be"]) == ("would not open", "INC-2", "joins S-1")
+
+    async def test_what_would_be_quiet_is_told(self, house: House) -> None:
+        quiet = DecisionRule("quiet", EVERYTHING, Action.TRIAGE)
+        house.policy = replace(POLICY, rules=(replace(quiet, selector=selector(['env="lab"'])),), promotion=Promotion(None))
+        promotion = Promotion(None)
+        follower = house.follower(replace(ONE, rules=(replace(quiet, selector=selector(['env="gprd"'])),), promotion=promotion))
+        await follow(follower)
+        await house.fire("Down")
+        await house.fire("Down", env="lab")
+        await follow(follower)
+        told = await self.told(house, Candidate(ONE))
+        assert [(item["what"], item["was"], item["would_be"]) for item in told["items"]] == [
+            ("would not be in triage", "S1 in triage", "S1"),
+            ("would be in triage", "S1", "S1 in triage"),
+        ]
+        assert told["incidents"]["triage"] == 2
 
     async def test_there_is_none_without_a_candidate(self, house: House) -> None:
         assert await self.told(house, Candidate(None, name=None)) is None

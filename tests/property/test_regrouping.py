@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from schemas.alerts import AlertReceived
 from schemas.incidents import AlertCounts, AlertExample, Incident
 from schemas.vocabulary import FiringState, worst
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.deciding import Batch
-from services.orchestrator.domain.firings import Firing
-from services.orchestrator.domain.happen import record
-from services.orchestrator.domain.incident import Because, Context, Refusal, decide
-from services.orchestrator.domain.merging import merge
-from services.orchestrator.domain.splitting import Linked, New, Wish, split
-from services.orchestrator.domain.transitions import Step
-from services.orchestrator.domain.world import World, pin_key
+from services.orchestrator.domain.alerts.firings import Firing
+from services.orchestrator.domain.deciding.batch import Batch
+from services.orchestrator.domain.deciding.merging import merge
+from services.orchestrator.domain.deciding.splitting import Linked, New, Wish, split
+from services.orchestrator.domain.deciding.world import World, pin_key
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.happen import record
+from services.orchestrator.domain.incident.incident import Because, Context, Refusal, decide
+from services.orchestrator.domain.incident.transitions import Step
 from tests.builders import ANN, NOW, POLICY, an_alert, resolved
 
 T = TypeVar("T")

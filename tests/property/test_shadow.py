@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.vocabulary import Action, Severity
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.rules import EVERYTHING, Breadth, DecisionRule, Promotion, Rate, SeverityRule
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.policy.rules import EVERYTHING, Breadth, DecisionRule, Promotion, Rate, SeverityRule
 from services.orchestrator.store import shadows
 from services.runtime.db import Database
 from tests.builders import POLICY, an_alert, minutes, resolved

@@ -18,12 +18,12 @@ from schemas.alerts import AlertReceived
 from schemas.ids import Fingerprint, digest, incident_number
 from schemas.incidents import Incident, IncidentEvent
 from schemas.vocabulary import AlertStatus
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.firings import Firing
-from services.orchestrator.domain.ledger import Outcome
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.simulation import Simulation
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.alerts.firings import Firing
+from services.orchestrator.domain.deciding.ledger import Outcome
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.trying.simulation import Simulation
 from services.orchestrator.store import firings, tables, turns
 from services.runtime.db import Database, UtcDateTime
 from tests.builders import ANN

@@ -16,10 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schemas.alerts import AlertReceived
 from schemas.incidents import Actor, Incident
 from schemas.vocabulary import ActorKind
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.ledger import Outcome
-from services.orchestrator.domain.maintenance import Maintenance
-from services.orchestrator.domain.policy import Policy
+from services.orchestrator.domain.alerts.maintenance import Maintenance
+from services.orchestrator.domain.deciding.ledger import Outcome
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.policy.policy import Policy
 from services.orchestrator.handlers.commands import Commands, Request
 from services.orchestrator.handlers.decider import Decider, Surroundings
 from services.orchestrator.handlers.journal import Journal

@@ -12,7 +12,7 @@ from services.cli.options import DATA, DatabaseUrl, Form, Output, Storage
 from services.cli.show import answer, fail, plain
 
 if TYPE_CHECKING:
-    from services.orchestrator.domain.policy import Policy
+    from services.orchestrator.domain.policy.policy import Policy
     from services.orchestrator.handlers.replay import Replayed
     from services.process import Settings
     from services.runtime.db import Database

@@ -19,14 +19,14 @@ from services.cli.policy.testfile import (
     LineExpected,
     SloLevel,
 )
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.evidence import SloState
-from services.orchestrator.domain.firings import Firing
-from services.orchestrator.domain.incident import Refusal
-from services.orchestrator.domain.ledger import Outcome
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.simulation import Simulation
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.alerts.firings import Firing
+from services.orchestrator.domain.deciding.ledger import Outcome
+from services.orchestrator.domain.evidence.evidence import SloState
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.incident import Refusal
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.trying.simulation import Simulation
 from services.runtime.durations import format_duration
 
 TESTER = Actor(kind=ActorKind.PERSON, name="the test")

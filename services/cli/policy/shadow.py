@@ -53,9 +53,18 @@ def _compared(found: dict[str, Any]) -> str:
     return f"{found['decisions']} decisions since {moment(found['since'])} UTC, {found['same']} the same{behind}"
 
 
+_WORDS = {
+    "would_open": "would open",
+    "would_not_open": "would not open",
+    "would_open_earlier": "would open earlier",
+    "would_open_later": "would open later",
+    "severity": "would have another severity",
+    "triage": "would be in triage, or no longer",
+}
+
+
 def _incidents(counts: dict[str, int]) -> str:
-    words = {"would_open": "would open", "would_not_open": "would not open", "severity": "would have another severity"}
-    told = ", ".join(f"{counts[kind]} {word}" for kind, word in words.items() if counts[kind])
+    told = ", ".join(f"{counts[kind]} {word}" for kind, word in _WORDS.items() if counts[kind])
     return f"{counts['was']} opened, {counts['would_be']} would be{': ' if told else ''}{told}"
 
 

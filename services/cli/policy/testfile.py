@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from schemas.base import Instant
 from schemas.vocabulary import Action, IncidentState, Severity
-from services.orchestrator.domain.evidence import Level
+from services.orchestrator.domain.evidence.evidence import Level
 from services.runtime.durations import Duration, between
 from services.runtime.yamlfile import Section
 

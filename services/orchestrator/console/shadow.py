@@ -11,8 +11,8 @@ from fastapi.responses import HTMLResponse
 
 from services.orchestrator.api.asking import before_cursor
 from services.orchestrator.api.shadow import since_when
-from services.orchestrator.domain.labels import one_line
-from services.orchestrator.handlers.shadow_report import ShadowReports
+from services.orchestrator.domain.alerts.labels import one_line
+from services.orchestrator.handlers.shadow_report import VERDICTS, ShadowReports
 from services.runtime.auth import Grants
 from services.runtime.clock import Clock
 from services.runtime.pages import environment, headers
@@ -60,6 +60,5 @@ def _labels(labels: Mapping[str, str]) -> list[str]:
 
 
 def _verdicts(incidents: Mapping[str, int]) -> str:
-    """`2 would open, 1 would not`."""
-    words = {"would_open": "would open", "would_not_open": "would not open", "severity": "would have another severity"}
-    return ", ".join(f"{incidents[kind]} {word}" for kind, word in words.items() if incidents[kind])
+    """`2 would open, 1 would not open`."""
+    return ", ".join(f"{incidents[kind]} {words}" for kind, words in VERDICTS.items() if incidents[kind])

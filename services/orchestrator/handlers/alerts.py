@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.alerts import AlertReceived
 from schemas.deliveries import DeliveryOutcome
-from services.orchestrator.domain.ledger import Outcome
+from services.orchestrator.domain.deciding.ledger import Outcome
 from services.orchestrator.handlers.decider import Decider
 from services.orchestrator.handlers.journal import Journal
 from services.orchestrator.metrics import OrchestratorMetrics

@@ -8,15 +8,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.alerts import AlertReceived
 from schemas.incidents import Incident
-from services.orchestrator.domain.deciding import Batch
-from services.orchestrator.domain.evidence import SloState
-from services.orchestrator.domain.firings import Firing
-from services.orchestrator.domain.labels import service_of
-from services.orchestrator.domain.ledger import Outcome, together
-from services.orchestrator.domain.maintenance import Maintenance
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.severity import scopes
-from services.orchestrator.domain.world import GUARD_KEY, UMBRELLA_KEY, World, pin_key
+from services.orchestrator.domain.alerts.firings import Firing
+from services.orchestrator.domain.alerts.labels import service_of
+from services.orchestrator.domain.alerts.maintenance import Maintenance
+from services.orchestrator.domain.deciding.batch import Batch
+from services.orchestrator.domain.deciding.ledger import Outcome, together
+from services.orchestrator.domain.deciding.world import GUARD_KEY, UMBRELLA_KEY, World, pin_key
+from services.orchestrator.domain.evidence.evidence import SloState
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.policy.severity import scopes
 from services.orchestrator.handlers.archive import PolicyArchive
 from services.orchestrator.handlers.journal import Journal
 from services.orchestrator.store import firings, incidents, keys, turns

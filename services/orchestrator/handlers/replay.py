@@ -6,9 +6,9 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.domain.comparing import Difference, Report, differences
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.replaying import Heard, Known, Replay
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.trying.comparing import Difference, Report, differences
+from services.orchestrator.domain.trying.replaying import Heard, Known, Replay
 from services.orchestrator.store import history
 from services.orchestrator.store.history import Extent
 

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.replaying import Heard
-from services.orchestrator.domain.shadowing import FURTHEST, News, Shadow, beginning
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.trying.replaying import Heard
+from services.orchestrator.domain.trying.shadowing import FURTHEST, News, Shadow, beginning
 from services.orchestrator.metrics import ShadowMetrics
 from services.orchestrator.store import shadows
 from services.orchestrator.store.shadows import Course
@@ -200,7 +200,7 @@ class Follower:
     async def _store(self, memory: _Memory, now: datetime) -> bool:
         """One transaction: the results and how far we came. False when we no longer lead, or do not know what was stored."""
         news, before = memory.news or News(), memory.course
-        quiet = memory.position == before.position and not (news.opened or news.would_open)
+        quiet = memory.position == before.position and not (news.opened or news.would_open or news.pairs)
         if not quiet or now - memory.stored_at >= shadows.LEASE / 3:
             async with self._database.transaction() as connection:
                 ours = await shadows.move(connection, before, self._me, now, memory.position, memory.shadow.moment)

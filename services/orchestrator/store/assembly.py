@@ -12,9 +12,9 @@ from typing import Any
 from pydantic_core import from_json
 
 from schemas.vocabulary import Action, AlertStatus, Severity
-from services.orchestrator.domain.comparing import Decided
-from services.orchestrator.domain.evidence import Level
-from services.orchestrator.domain.replaying import Heard, Ordered, Told
+from services.orchestrator.domain.evidence.evidence import Level
+from services.orchestrator.domain.trying.comparing import Decided
+from services.orchestrator.domain.trying.replaying import Heard, Ordered, Told
 
 END = ("seq", "fingerprint", "received_at", "ends_at", "closed_at", "closed_before")
 COLUMNS = (*END, "labels", "facts", "decided_at", "action", "decided_incident", "decided_severity", "rule")

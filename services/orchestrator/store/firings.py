@@ -8,7 +8,7 @@ from sqlalchemy import Row, bindparam, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.vocabulary import Action, FiringState, Severity
-from services.orchestrator.domain.firings import Decision, Firing
+from services.orchestrator.domain.alerts.firings import Decision, Firing
 from services.orchestrator.store.tables import WAITING, firings
 from services.runtime.db import among
 

@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.incidents import Actor, Incident, Merged, SeverityChanged, SeverityUnpinned
 from schemas.vocabulary import ActorKind, IncidentState
-from services.orchestrator.domain.comparing import Later, Recorded
-from services.orchestrator.domain.maintenance import Planned
-from services.orchestrator.domain.replaying import RELEVANT, Heard, Ordered
-from services.orchestrator.domain.shadowing import FURTHEST, beginning
+from services.orchestrator.domain.alerts.maintenance import Planned
+from services.orchestrator.domain.trying.comparing import Later, Recorded
+from services.orchestrator.domain.trying.replaying import RELEVANT, Heard, Ordered
+from services.orchestrator.domain.trying.shadowing import FURTHEST, beginning
 from services.orchestrator.store import maintenance
 from services.orchestrator.store.assembly import COLUMNS, Assembly
 from services.orchestrator.store.shadows import first_since, last_decision, spans

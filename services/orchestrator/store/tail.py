@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.domain.ledger import Turn
-from services.orchestrator.domain.maintenance import Planned
-from services.orchestrator.domain.replaying import RELEVANT, Heard, Ordered
+from services.orchestrator.domain.alerts.maintenance import Planned
+from services.orchestrator.domain.deciding.ledger import Turn
+from services.orchestrator.domain.trying.replaying import RELEVANT, Heard, Ordered
 from services.orchestrator.store import maintenance
 from services.orchestrator.store.assembly import COLUMNS, END, Assembly
 from services.orchestrator.store.history import ordered, raw

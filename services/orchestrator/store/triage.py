@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.incidents import Incident
 from schemas.vocabulary import Action, FiringState, IncidentState, Severity
-from services.orchestrator.domain.picture import OpenIncident, Tally
+from services.orchestrator.domain.evidence.picture import OpenIncident, Tally
 from services.orchestrator.store.tables import OPEN_STATES, firings, incidents
 
 _WORST_FIRST = (incidents.c.severity, incidents.c.number.desc())

@@ -5,8 +5,8 @@ from typing import Any
 
 from schemas.vocabulary import Action, IncidentState, Severity
 from services.matching import selector
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.rules import EVERYTHING, Breadth, CorrelationRule, DecisionRule, Promotion, SeverityRule
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.policy.rules import EVERYTHING, Breadth, CorrelationRule, DecisionRule, Promotion, SeverityRule
 from tests.builders import NOW, POLICY, an_alert, minutes, resolved
 from tests.support.desk import Desk
 

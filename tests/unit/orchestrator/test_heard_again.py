@@ -7,10 +7,10 @@ import pytest
 
 from schemas.alerts import AlertReceived
 from schemas.vocabulary import Action, FiringState, IncidentState, Severity
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.firings import News, observe
-from services.orchestrator.domain.rules import EVERYTHING, SeverityRule
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.alerts.firings import News, observe
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.rules import EVERYTHING, SeverityRule
 from tests.builders import NOW, POLICY, an_alert, minutes, resolved
 from tests.support.desk import Desk
 

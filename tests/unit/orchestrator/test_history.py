@@ -8,10 +8,10 @@ import pytest
 
 from schemas.incidents import Incident
 from schemas.vocabulary import Action, IncidentState, Severity
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.rules import EVERYTHING, DecisionRule, History, Rate
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.policy.rules import EVERYTHING, DecisionRule, History, Rate
 from tests.builders import NOW, POLICY, an_alert, minutes, resolved
 from tests.support.desk import Desk
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from schemas.vocabulary import Action
 from services.matching import Matcher, Op, Selector, selector
-from services.orchestrator.domain import rules
-from services.orchestrator.domain.rules import DecisionRule, Index
+from services.orchestrator.domain.policy import rules
+from services.orchestrator.domain.policy.rules import DecisionRule, Index
 
 NAMES, VALUES = ("service", "env", "team"), ("web", "db", "a|b", "")
 matchers = st.builds(Matcher, st.sampled_from(NAMES), st.sampled_from(Op), st.sampled_from(["web", "db", "web|db", ".*", ""]))

@@ -8,11 +8,11 @@ import pytest
 
 from schemas.incidents import Opened, Resolved
 from schemas.vocabulary import Action, AlertStatus, Severity
-from services.orchestrator.domain.comparing import Decided
-from services.orchestrator.domain.ledger import Turn
-from services.orchestrator.domain.replaying import Heard, Ordered, Told
-from services.orchestrator.domain.rules import EVERYTHING, DecisionRule, SeverityRule
-from services.orchestrator.domain.shadowing import FURTHEST, Shadow, Span, WouldOpen, beginning, shadow_id
+from services.orchestrator.domain.deciding.ledger import Turn
+from services.orchestrator.domain.policy.rules import EVERYTHING, DecisionRule, SeverityRule
+from services.orchestrator.domain.trying.comparing import Decided
+from services.orchestrator.domain.trying.replaying import Heard, Ordered, Told
+from services.orchestrator.domain.trying.shadowing import FURTHEST, Shadow, Span, WouldOpen, beginning, shadow_id
 from tests.builders import ANN, NOW, POLICY, minutes
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 from schemas.vocabulary import Action, IncidentState, Severity
 from services.matching import selector
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.maintenance import Maintenance
-from services.orchestrator.domain.rules import EVERYTHING, DecisionRule, SeverityRule
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.alerts.maintenance import Maintenance
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.rules import EVERYTHING, DecisionRule, SeverityRule
 from services.windows import Window
 from tests.builders import NOW, POLICY, an_alert, minutes, resolved
 from tests.support.desk import Desk
@@ -48,6 +48,15 @@ def test_what_outlives_it_opens_at_its_end_and_its_decision_stands() -> None:
     assert (turn.seq, turn.at, turn.event, turn.incident) == (1, END, "opened", "INC-1")
     assert turn.reason.endswith("no open incident has this key, and S1 opens one.")
     assert (desk.firings[1].decision, desk.incidents["INC-1"].opened_at) == (decision, END)
+
+
+def test_of_many_that_outlive_it_the_first_that_was_heard_of_opens() -> None:
+    desk = maintained()
+    desk.take(*(an_alert(f"Alert{number}") for number in range(9, 0, -1)))
+    desk.tick(END)
+    assert [turn.event for turn in desk.turns] == ["opened"] + ["joined"] * 8
+    assert [turn.seq for turn in desk.turns] == list(range(1, 10))
+    assert desk.incidents["INC-1"].title == "Alert9 on web"
 
 
 def test_what_is_over_in_time_opens_nothing() -> None:

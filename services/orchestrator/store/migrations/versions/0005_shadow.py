@@ -59,5 +59,7 @@ def _openings() -> None:
         sa.Column("rule", sa.Text),
         sa.Column("reason", sa.Text),
         sa.Column("ended_at", UtcDateTime),
+        sa.Column("counterpart", sa.Text),
     )
     op.create_index("shadow_openings_age", "shadow_openings", ["policy", "at"])
+    op.create_index("shadow_openings_was", "shadow_openings", ["policy", "was"])

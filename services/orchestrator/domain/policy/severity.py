@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from schemas.vocabulary import Severity
-from services.orchestrator.domain.evidence import SloState
-from services.orchestrator.domain.groups import Group, Sighting, newest, reached
-from services.orchestrator.domain.labels import label_or_fallback
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.rules import Breadth, SeverityRule
+from services.orchestrator.domain.alerts.labels import label_or_fallback
+from services.orchestrator.domain.evidence.evidence import SloState
+from services.orchestrator.domain.policy.groups import Group, Sighting, newest, reached
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.policy.rules import Breadth, SeverityRule
 from services.orchestrator.domain.spoken import written
 
 PROMOTION = "triage.promote"
@@ -49,6 +49,7 @@ class Assessment:
 
 Groups = Callable[[str], Group]
 """The evidence under a key."""
+
 _BY_LABEL: Mapping[Severity | None, Assessment] = {label: Assessment(Found(label)) for label in (None, *Severity)}
 
 

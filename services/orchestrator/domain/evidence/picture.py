@@ -8,9 +8,9 @@ from functools import cached_property
 
 from schemas.incidents import MAX_SERVICE
 from schemas.vocabulary import FiringState, IncidentState, Severity, worst
-from services.orchestrator.domain.evidence import Saturation, Slo, SloState
-from services.orchestrator.domain.labels import one_line
-from services.orchestrator.domain.maintenance import Maintenance
+from services.orchestrator.domain.alerts.labels import one_line
+from services.orchestrator.domain.alerts.maintenance import Maintenance
+from services.orchestrator.domain.evidence.evidence import Saturation, Slo, SloState
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from schemas.incidents import Actor, IncidentEvent
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.deciding import Batch
-from services.orchestrator.domain.evidence import SloState
-from services.orchestrator.domain.firings import Message
-from services.orchestrator.domain.happen import record
-from services.orchestrator.domain.incident import Because, Context, Refusal, decide
-from services.orchestrator.domain.ledger import Outcome
-from services.orchestrator.domain.maintenance import Planned
-from services.orchestrator.domain.merging import merge
-from services.orchestrator.domain.played import Played
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.splitting import New, Wish, split
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.alerts.firings import Message
+from services.orchestrator.domain.alerts.maintenance import Planned
+from services.orchestrator.domain.deciding.batch import Batch
+from services.orchestrator.domain.deciding.ledger import Outcome
+from services.orchestrator.domain.deciding.merging import merge
+from services.orchestrator.domain.deciding.splitting import New, Wish, split
+from services.orchestrator.domain.evidence.evidence import SloState
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.happen import record
+from services.orchestrator.domain.incident.incident import Because, Context, Refusal, decide
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.trying.played import Played
 
 __all__ = ["Played", "Simulation"]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from schemas.incidents import Incident, Promoted, Reopened
 from schemas.vocabulary import IncidentState
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.incident import Because, Context, Refusal, decide
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.incident import Because, Context, Refusal, decide
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from services.orchestrator.domain.rules import Breadth, Rate
+from services.orchestrator.domain.policy.rules import Breadth, Rate
 
 MAX_VALUE = 200
 """Characters of a label's value that are compared."""

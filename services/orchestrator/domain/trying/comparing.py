@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from schemas.incidents import Incident
 from schemas.vocabulary import Action, Severity
-from services.orchestrator.domain.firings import Decision
+from services.orchestrator.domain.alerts.firings import Decision
 from services.orchestrator.domain.spoken import span
 
 
@@ -178,7 +178,7 @@ class _Comparison:
         before = self._rated(recorded.incident, recorded.quiet)
         if earnest != seq:
             what = What.OPENS_LATER if earnest < seq else What.OPENS_EARLIER
-            return self._line(what, was.at, opening, before, f"{after}, {_apart(was.at, opening.at)}", opening.reason)
+            return self._line(what, was.at, opening, before, f"{after}, {apart(was.at, opening.at)}", opening.reason)
         what, why = self._contrast(recorded, opening)
         return self._line(what, was.at, opening, before, after, why) if before != after else None
 
@@ -231,6 +231,7 @@ def _names(report: Report) -> dict[str, str]:
     return names | {name: f"NEW-{number}" for number, name in enumerate(dict.fromkeys(fresh), 1)}
 
 
-def _apart(was: datetime, would_be: datetime) -> str:
+def apart(was: datetime, would_be: datetime) -> str:
+    """`10 minutes later`."""
     earlier = would_be < was
     return f"{span(was - would_be if earlier else would_be - was)} {'earlier' if earlier else 'later'}"

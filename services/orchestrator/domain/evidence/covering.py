@@ -5,8 +5,8 @@ from itertools import islice
 
 from schemas.vocabulary import Severity
 from services.matching import Matcher
-from services.orchestrator.domain.evidence import Slo, SloState
-from services.orchestrator.domain.picture import OpenIncident, Picture
+from services.orchestrator.domain.evidence.evidence import Slo, SloState
+from services.orchestrator.domain.evidence.picture import OpenIncident, Picture
 
 _SERVICE, _ENVIRONMENT = ("service", "job", "alertname"), ("env", "environment", "cluster")
 """Labels that tell a service, or an environment; each stands in for the one before it."""

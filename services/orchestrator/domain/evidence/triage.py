@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from schemas.incidents import MAX_TITLE
 from schemas.vocabulary import Severity, worst
 from services.orchestrator.domain import spoken
-from services.orchestrator.domain.covering import covering
-from services.orchestrator.domain.labels import one_line
-from services.orchestrator.domain.picture import OpenIncident, Picture, ServiceAlerts, by_service, short
-from services.orchestrator.domain.signs import Sign, Verdict, signs
+from services.orchestrator.domain.alerts.labels import one_line
+from services.orchestrator.domain.evidence.covering import covering
+from services.orchestrator.domain.evidence.picture import OpenIncident, Picture, ServiceAlerts, by_service, short
+from services.orchestrator.domain.evidence.signs import Sign, Verdict, signs
 
 MAX_NAMED = 5
 """So many signs of a kind are told; the rest is counted."""

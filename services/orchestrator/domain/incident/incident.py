@@ -30,9 +30,9 @@ from schemas.incidents import (
     UpdatePosted,
 )
 from schemas.vocabulary import ActorKind, FiringState, IncidentState, Severity
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.evolve import holding
-from services.orchestrator.domain.transitions import TRANSITIONS, Step, steps_from
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.evolve import holding
+from services.orchestrator.domain.incident.transitions import TRANSITIONS, Step, steps_from
 
 _OVER = frozenset({IncidentState.REVIEWED, IncidentState.DISMISSED, IncidentState.MERGED})
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from schemas.incidents import AlertCounts, AlertExample
 from schemas.vocabulary import FiringState, IncidentState, PublicState, Severity
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.incident.transitions import Step
 
 
 @dataclass(frozen=True)

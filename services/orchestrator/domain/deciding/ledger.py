@@ -6,15 +6,15 @@ from datetime import datetime
 
 from schemas.incidents import MAX_TEXT, Actor, IncidentEvent
 from schemas.vocabulary import ActorKind, IncidentState
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.firings import Firing
-from services.orchestrator.domain.groups import Group, newest
-from services.orchestrator.domain.happen import record
-from services.orchestrator.domain.incident import Context, Refusal, decide
-from services.orchestrator.domain.labels import one_line
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.transitions import Step
-from services.orchestrator.domain.world import GUARD_KEY, UMBRELLA_KEY, World
+from services.orchestrator.domain.alerts.firings import Firing
+from services.orchestrator.domain.alerts.labels import one_line
+from services.orchestrator.domain.deciding.world import GUARD_KEY, UMBRELLA_KEY, World
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.happen import record
+from services.orchestrator.domain.incident.incident import Context, Refusal, decide
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.groups import Group, newest
+from services.orchestrator.domain.policy.policy import Policy
 
 
 @dataclass(frozen=True)

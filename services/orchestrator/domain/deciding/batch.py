@@ -13,19 +13,19 @@ from typing import Any
 from schemas.ids import digest
 from schemas.incidents import MAX_SERVICE, MAX_TEXT, Incident
 from schemas.vocabulary import Action, ActorKind, FiringState, IncidentState
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.firings import Decision, Firing, Message, News, given_up, observe
-from services.orchestrator.domain.groups import newest
-from services.orchestrator.domain.judging import Judge, Verdict, Where
-from services.orchestrator.domain.labels import environment_of, one_line, service_of
-from services.orchestrator.domain.ledger import Cause, Ledger, Outcome
-from services.orchestrator.domain.linking import attach, detach, example, revive, title, why_over
-from services.orchestrator.domain.maintenance import covering
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.severity import Assessment, Found, assess, noted
+from services.orchestrator.domain.alerts.firings import Decision, Firing, Message, News, given_up, observe
+from services.orchestrator.domain.alerts.labels import environment_of, one_line, service_of
+from services.orchestrator.domain.alerts.maintenance import covering
+from services.orchestrator.domain.deciding.judging import Judge, Verdict, Where
+from services.orchestrator.domain.deciding.ledger import Cause, Ledger, Outcome
+from services.orchestrator.domain.deciding.linking import attach, detach, example, revive, title, why_over
+from services.orchestrator.domain.deciding.world import UMBRELLA_KEY, World
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.groups import newest
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.policy.severity import Assessment, Found, assess, noted
 from services.orchestrator.domain.spoken import written
-from services.orchestrator.domain.transitions import Step
-from services.orchestrator.domain.world import UMBRELLA_KEY, World
 
 MUTED_LOOK = timedelta(minutes=1)
 """Somebody has silenced it: time alone opens nothing for it, and it is looked at again after so long."""

@@ -10,11 +10,11 @@ from datetime import datetime
 from schemas.ids import incident_id, incident_number
 from schemas.incidents import Incident
 from schemas.vocabulary import IncidentState
-from services.orchestrator.domain.evidence import SloState
-from services.orchestrator.domain.firings import Firing
-from services.orchestrator.domain.groups import Group
-from services.orchestrator.domain.incident import Periods, next_due
-from services.orchestrator.domain.maintenance import Maintenance
+from services.orchestrator.domain.alerts.firings import Firing
+from services.orchestrator.domain.alerts.maintenance import Maintenance
+from services.orchestrator.domain.evidence.evidence import SloState
+from services.orchestrator.domain.incident.incident import Periods, next_due
+from services.orchestrator.domain.policy.groups import Group
 
 GUARD_KEY = "*"
 """Under this key stands the group that counts what rules opened."""

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 
 from schemas.incidents import MAX_EXAMPLES, MAX_LINKS, MAX_SERVICE, MAX_SERVICES, MAX_TITLE, MAX_URL, AlertExample
 from schemas.vocabulary import FiringState, worst
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.evolve import merged_links
-from services.orchestrator.domain.firings import Firing
-from services.orchestrator.domain.labels import one_line, service_of
-from services.orchestrator.domain.severity import Found
+from services.orchestrator.domain.alerts.firings import Firing
+from services.orchestrator.domain.alerts.labels import one_line, service_of
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.evolve import merged_links
+from services.orchestrator.domain.policy.severity import Found
 
 
 def attach(began: Sequence[tuple[Firing, Found]], floor: bool) -> ask.Attach:

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from schemas.incidents import MAX_EXAMPLES, MAX_TEXT, AlertExample
 from schemas.vocabulary import FiringState
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.labels import one_line
-from services.orchestrator.domain.ledger import Turn
-from services.orchestrator.domain.reconcile import Change
+from services.orchestrator.domain.alerts.labels import one_line
+from services.orchestrator.domain.alerts.reconcile import Change
+from services.orchestrator.domain.deciding.ledger import Turn
+from services.orchestrator.domain.incident import commands as ask
 
 MOST_REASONS = 5
 """Of one transition at one incident; what more there are is told together."""

@@ -3,16 +3,17 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 
 from schemas.incidents import Incident
 from schemas.vocabulary import Action, Severity
-from services.orchestrator.domain.comparing import Decided, Later
-from services.orchestrator.domain.firings import Decision, Firing
-from services.orchestrator.domain.ledger import Turn
-from services.orchestrator.domain.maintenance import Planned
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.replaying import Heard, Known, Ordered, Replay
-from services.orchestrator.domain.simulation import Played
+from services.orchestrator.domain.alerts.firings import Decision, Firing
+from services.orchestrator.domain.alerts.maintenance import Planned
+from services.orchestrator.domain.deciding.ledger import Turn
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.trying.comparing import Decided, Later
+from services.orchestrator.domain.trying.replaying import Heard, Known, Ordered, Replay
+from services.orchestrator.domain.trying.simulation import Played
 
 FURTHEST = timedelta(days=7)
 """What lies further back than this, a candidate does not know when it begins."""
@@ -80,11 +81,13 @@ class WouldOpen(Opened):
 
 @dataclass(frozen=True)
 class News:
-    """What has become known: decisions in their order, what was opened in earnest, and what would be open as it now is."""
+    """What has become known: decisions in their order, what was opened in earnest, what would be open as it now is, and the names
+    of incidents in earnest with those of their counterparts."""
 
     decisions: Sequence[Compared] = ()
     opened: Sequence[Opened] = ()
     would_open: Sequence[WouldOpen] = ()
+    pairs: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,7 @@ class Shadow:
         self._decisions: list[Compared] = []
         self._opened: list[Opened] = []
         self._told: dict[str, tuple[Severity, bool]] = {}
+        self._paired = 0
 
     def learn(self, openings: Iterable[Turn]) -> None:
         """Incidents that were opened in earnest for firings that had been decided before."""
@@ -146,8 +150,10 @@ class Shadow:
         """What has become known since this was last asked."""
         touched, self.world.touched = self.world.touched, {}
         would_open = [opened for name in touched if (opened := self._would_open(self.world.incidents[name])) is not None]
-        news = News(self._decisions, self._opened, would_open)
-        self._decisions, self._opened = [], []
+        counterparts = self._replay.report.counterparts
+        pairs = list(islice(counterparts.items(), self._paired, None))
+        news = News(self._decisions, self._opened, would_open, pairs)
+        self._decisions, self._opened, self._paired = [], [], len(counterparts)
         return news
 
     @property

@@ -6,15 +6,15 @@ from enum import Enum, auto
 
 from schemas.incidents import Incident
 from schemas.vocabulary import Action, IncidentState, Severity
-from services.orchestrator.domain.firings import Firing
-from services.orchestrator.domain.groups import reached
-from services.orchestrator.domain.labels import environment_of, service_of
-from services.orchestrator.domain.maintenance import covering
-from services.orchestrator.domain.policy import DEFAULTS, Policy
-from services.orchestrator.domain.rules import DecisionRule
-from services.orchestrator.domain.severity import PROMOTION, Assessment, spread_of
+from services.orchestrator.domain.alerts.firings import Firing
+from services.orchestrator.domain.alerts.labels import environment_of, service_of
+from services.orchestrator.domain.alerts.maintenance import covering
+from services.orchestrator.domain.deciding.world import GUARD_KEY, World, agree, ended_at
+from services.orchestrator.domain.policy.groups import reached
+from services.orchestrator.domain.policy.policy import DEFAULTS, Policy
+from services.orchestrator.domain.policy.rules import DecisionRule
+from services.orchestrator.domain.policy.severity import PROMOTION, Assessment, spread_of
 from services.orchestrator.domain.spoken import written
-from services.orchestrator.domain.world import GUARD_KEY, World, agree, ended_at
 
 _OPENS = frozenset({Action.OPEN, Action.TRIAGE})
 _RECORDS = frozenset({Action.IGNORE, Action.RECORD})

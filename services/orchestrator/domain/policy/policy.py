@@ -6,12 +6,12 @@ from datetime import timedelta
 from functools import cached_property
 
 from schemas.vocabulary import Action, Severity
-from services.orchestrator.domain.dependencies import Dependencies
-from services.orchestrator.domain.evidence import Slo
-from services.orchestrator.domain.incident import Periods
-from services.orchestrator.domain.labels import correlation_key, label_or_fallback
-from services.orchestrator.domain.maintenance import Maintenance
-from services.orchestrator.domain.rules import (
+from services.orchestrator.domain.alerts.labels import correlation_key, label_or_fallback
+from services.orchestrator.domain.alerts.maintenance import Maintenance
+from services.orchestrator.domain.evidence.evidence import Slo
+from services.orchestrator.domain.incident.incident import Periods
+from services.orchestrator.domain.policy.dependencies import Dependencies
+from services.orchestrator.domain.policy.rules import (
     EVERYTHING,
     CorrelationRule,
     DecisionRule,

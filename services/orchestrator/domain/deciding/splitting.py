@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from schemas.incidents import AlertCounts, Incident
 from schemas.vocabulary import FiringState, Severity, worst
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.firings import Firing
-from services.orchestrator.domain.incident import Because, Context, Refusal, decide
-from services.orchestrator.domain.labels import environment_of, one_line
-from services.orchestrator.domain.linking import attach, examples, title
-from services.orchestrator.domain.severity import Found
-from services.orchestrator.domain.world import pin_key
+from services.orchestrator.domain.alerts.firings import Firing
+from services.orchestrator.domain.alerts.labels import environment_of, one_line
+from services.orchestrator.domain.deciding.linking import attach, examples, title
+from services.orchestrator.domain.deciding.world import pin_key
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.incident import Because, Context, Refusal, decide
+from services.orchestrator.domain.policy.severity import Found
 
 ASSUMED = Severity.S3
 """The severity of an incident when that of none of its alerts is known."""

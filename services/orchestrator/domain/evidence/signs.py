@@ -10,9 +10,9 @@ from enum import StrEnum
 
 from schemas.vocabulary import IncidentState, Severity
 from services.orchestrator.domain import spoken
-from services.orchestrator.domain.covering import service_of_slo
-from services.orchestrator.domain.evidence import Level, Slo, SloState
-from services.orchestrator.domain.picture import OpenIncident, Picture, ServiceAlerts
+from services.orchestrator.domain.evidence.covering import service_of_slo
+from services.orchestrator.domain.evidence.evidence import Level, Slo, SloState
+from services.orchestrator.domain.evidence.picture import OpenIncident, Picture, ServiceAlerts
 
 
 class Verdict(StrEnum):

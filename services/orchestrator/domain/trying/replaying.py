@@ -19,16 +19,16 @@ from schemas.incidents import (
     SeverityUnpinned,
 )
 from schemas.vocabulary import Action, ActorKind, AlertStatus, IncidentState, Severity
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.comparing import Beginning, Decided, Later, Opening, Report
-from services.orchestrator.domain.evidence import Level, SloState
-from services.orchestrator.domain.firings import Decision, Firing
-from services.orchestrator.domain.incident import Refusal
-from services.orchestrator.domain.ledger import Outcome
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.simulation import Played, Simulation
-from services.orchestrator.domain.splitting import New, Wish
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.alerts.firings import Decision, Firing
+from services.orchestrator.domain.deciding.ledger import Outcome
+from services.orchestrator.domain.deciding.splitting import New, Wish
+from services.orchestrator.domain.evidence.evidence import Level, SloState
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.incident import Refusal
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.trying.comparing import Beginning, Decided, Later, Opening, Report
+from services.orchestrator.domain.trying.simulation import Played, Simulation
 
 EVIDENCE_LASTS = timedelta(hours=1)
 """For so long a service level is taken to be as a decision last saw it."""

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from schemas.incidents import MAX_TEXT, Actor, Incident, IncidentEvent, Opened, SeverityChanged
-from services.orchestrator.domain.evolve import Happening, evolve
-from services.orchestrator.domain.incident import Because
-from services.orchestrator.domain.wording import sentence
+from services.orchestrator.domain.incident.evolve import Happening, evolve
+from services.orchestrator.domain.incident.incident import Because
+from services.orchestrator.domain.incident.wording import sentence
 
 
 def record(
