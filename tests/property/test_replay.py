@@ -14,10 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.vocabulary import Action, Severity
 from services.matching import selector
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.maintenance import Maintenance
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.rules import (
+from services.orchestrator.domain.alerts.maintenance import Maintenance
+from services.orchestrator.domain.deciding.splitting import Wish
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.policy.rules import (
     EVERYTHING,
     Breadth,
     CorrelationRule,
@@ -27,8 +29,6 @@ from services.orchestrator.domain.rules import (
     Rate,
     SeverityRule,
 )
-from services.orchestrator.domain.splitting import Wish
-from services.orchestrator.domain.transitions import Step
 from services.orchestrator.handlers.commands import Request
 from services.orchestrator.handlers.decider import Decider, Surroundings
 from services.orchestrator.handlers.maintenance import Planner
@@ -86,7 +86,12 @@ steps = st.lists(
     max_size=30,
 )
 
-some = settings(max_examples=int(__import__('os').environ.get('N','40')), deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[__import__('hypothesis').Phase.generate])
+some = settings(
+    max_examples=int(__import__("os").environ.get("N", "40")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=[__import__("hypothesis").Phase.generate],
+)
 Story = list[tuple[str, Any]]
 
 
