@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [throughput storms latency start decisions]` measures and writes docs/benchmarks.md when all are measured."""
+"""`python -m tests.benchmarks [PART …]` measures all or some parts, and writes docs/benchmarks.md when all are measured."""
 
 import asyncio
 import os
