@@ -127,6 +127,7 @@ async def _played(policy: Policy, story: Story, share: float | None) -> tuple[Re
         try:
             for kind, what in story:
                 await town.live(kind, what)
+            await town.take()
             since = None if share is None else NOW + (town.now - NOW) * share
             return await town.replayed(since), await town.replayed(since)
         finally:
