@@ -7,11 +7,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import decisions, latency, report, start, storms, throughput
+from tests.benchmarks import decisions, latency, replay, report, start, storms, throughput
 from tests.support.kafka import KafkaServer
 from tests.support.postgres import PostgresServer
 
-PARTS = ("throughput", "storms", "latency", "start", "decisions")
+PARTS = ("throughput", "storms", "latency", "start", "decisions", "replay")
 REPORT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
 
@@ -43,8 +43,8 @@ async def _part(name: str, kafka: KafkaServer, postgres: PostgresServer, folder:
                 report.Row("durable webhooks on Kafka ÷ no-op application", "not measured", f"≥ {throughput.AIM}", False, missing)
             ]
         return await throughput.measure(kafka, folder / "ingest")
-    part = {"storms": storms, "latency": latency, "start": start, "decisions": decisions}[name]
-    return await part.measure(kafka, postgres, folder)  # type: ignore[no-any-return]  # modules of one shape
+    parts = {"storms": storms, "latency": latency, "start": start, "decisions": decisions, "replay": replay}
+    return await parts[name].measure(kafka, postgres, folder)  # type: ignore[no-any-return]  # modules of one shape
 
 
 def main() -> None:
