@@ -1,0 +1,66 @@
+"""All rotations together: who has a role for an incident."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from schemas.vocabulary import Role
+from services.orchestrator.domain.oncall import next_handover, on_call
+from services.orchestrator.domain.rotation import Kind, Override, Rotation, Shift
+
+
+@dataclass(frozen=True)
+class Duty:
+    """Who has a role: nobody without a rotation for it, or when none of its rotations has anybody. `until` is the next
+    hand-over to somebody else, None when there is none in sight."""
+
+    person: str | None
+    rotation: str | None
+    until: datetime | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The rotations with who stands in, by the name of the rotation."""
+
+    rotations: Sequence[Rotation] = ()
+    overrides: Mapping[str, Sequence[Override]] = field(default_factory=dict)
+
+    def of(self, rotation: Rotation) -> Sequence[Override]:
+        return self.overrides.get(rotation.name, ())
+
+    def duty(self, role: Role, services: Collection[str], at: datetime) -> Duty:
+        """Of a rotation for one of the services when there is one that has somebody, else of the one for all others."""
+        asked = list(self._meant(role, services))
+        if not asked:
+            return Duty(None, None, None, f"no rotation is for the role {role}")
+        missing: list[str] = []
+        for rotation in asked:
+            shift = on_call(rotation, self.of(rotation), at)
+            if shift.person is not None:
+                return Duty(shift.person, rotation.name, self._until(rotation, at), "; ".join([*missing, why(shift)]))
+            missing.append(why(shift))
+        ends = [until for rotation in asked if (until := self._until(rotation, at))]
+        return Duty(None, asked[0].name, min(ends, default=None), "; ".join(missing))
+
+    def _until(self, rotation: Rotation, at: datetime) -> datetime | None:
+        handover = next_handover(rotation, self.of(rotation), at)
+        return handover.start if handover else None
+
+    def _meant(self, role: Role, services: Collection[str]) -> Iterator[Rotation]:
+        mine = [rotation for rotation in self.rotations if rotation.role is role]
+        yield from (rotation for rotation in mine if not set(rotation.services).isdisjoint(services))
+        yield from (rotation for rotation in mine if not rotation.services)
+
+
+def why(shift: Shift) -> str:
+    """In words, why it is this person or nobody."""
+    if shift.person is None:
+        return f"nobody is on call in {shift.rotation}"
+    by = {
+        Kind.LAYER: f"by {shift.layer}",
+        Kind.FEED: "by its calendar",
+        Kind.OVERRIDE: f"by the override {shift.layer}",
+    }
+    return f"{shift.person} is on call in {shift.rotation} {by[shift.source]}"
