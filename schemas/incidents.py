@@ -79,9 +79,9 @@ class Incident(Contract):
     """An incident at one version. Times are UTC; what is not known is None, never guessed.
 
     `alert_severity` is the worst severity among all alerts that were ever linked and not split out: the floor that rules hold
-    to. `quiet_since` is when the last alert ended that holds the incident open (the S1/S2 ones; all of them when there never
-    was one), None while one fires. `flapping_until`: alerts come and go so often that being quiet means nothing before that
-    moment.
+    to. `quiet_since` is when the last alert ended that holds the incident open (the S1/S2 ones; all of them in triage and when
+    there never was one), None while one fires; `held_since` is since when there has always been one, None while it is quiet.
+    `flapping_until`: alerts come and go so often that being quiet means nothing before that moment.
     """
 
     id: str
@@ -107,6 +107,7 @@ class Incident(Contract):
     mitigated_at: Instant | None = None
     resolved_at: Instant | None = None
     quiet_since: Instant | None = None
+    held_since: Instant | None = None
     flapping_until: Instant | None = None
     next_update_due: Instant | None = None
     last_update: Update | None = None

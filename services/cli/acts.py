@@ -95,6 +95,33 @@ def note(incident: Name, text: Text, url: Url = LOCAL, output: Output = Form.TAB
     _act("POST", place(incident, "notes"), {"text": text}, url, output)
 
 
+@app.command()
+def merge(
+    incident: Name,
+    into: Annotated[str, typer.Option("--into", metavar="INCIDENT", help="The one that goes on, with the alerts of both.")],
+    reason: Why,
+    url: Url = LOCAL,
+    output: Output = Form.TABLE,
+) -> None:
+    """It is the same trouble as another incident, which goes on with its alerts. Shows that one."""
+    _act("POST", place(incident, "merge"), {"into": into, "reason": reason}, url, output)
+
+
+@app.command()
+def split(
+    incident: Name,
+    alert: Annotated[list[str], typer.Option("--alert", metavar="FINGERPRINT", help="An alert to take out; may be given again.")],
+    reason: Why,
+    title: Annotated[str | None, typer.Option(help="What the new incident is called; else after its first alert.")] = None,
+    severity: Annotated[str | None, typer.Option("--severity", "-s", help="s1 to s4; else that of its worst alert.")] = None,
+    url: Url = LOCAL,
+    output: Output = Form.TABLE,
+) -> None:
+    """Some of its alerts are another trouble: they become an incident of their own. Shows the new one."""
+    body = {"alerts": alert, "title": title, "severity": severity, "reason": reason}
+    _act("POST", place(incident, "split"), body, url, output)
+
+
 def _add_step(step: str, meaning: str) -> None:
     @app.command(step, help=meaning)
     def move(incident: Name, reason: Why, url: Url = LOCAL, output: Output = Form.TABLE) -> None:
@@ -102,6 +129,7 @@ def _add_step(step: str, meaning: str) -> None:
 
 
 for _step, _meaning in {
+    "promote": "It is more than a suspicion: a triage incident becomes an active one.",
     "mitigate": "The impact is over; the cause may not be. Accepts a proposal.",
     "resolve": "The incident is over.",
     "reopen": "It was not over after all.",

@@ -5,7 +5,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -32,10 +32,15 @@ def check_config(
     try:
         found = ConfigFile.open(file)
     except ConfigError as error:
-        faults = error.faults
-        answer(output, {"ok": False, "faults": _places(faults), "warnings": []}, lambda: _print(faults))
-        raise typer.Exit(1) from None
+        _refuse(output, error.faults)
+    if found.shadow_faults:
+        _refuse(output, found.shadow_faults)
     answer(output, _as_data(found), lambda: _tell(found))
+
+
+def _refuse(output: Form, faults: "Sequence[Fault]") -> NoReturn:
+    answer(output, {"ok": False, "faults": _places(faults), "warnings": []}, lambda: _print(faults))
+    raise typer.Exit(1) from None
 
 
 def _as_data(found: "ConfigFile") -> dict[str, object]:

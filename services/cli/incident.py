@@ -76,7 +76,7 @@ def _facts(incident: dict[str, Any]) -> None:
     roles = [f"{role} {holder['person']} ({holder['state']})" for role, holder in incident["roles"].items() if holder]
     facts([
         ("incident", f"{incident['id']}  {one_line(incident['title'])}"),
-        ("state", incident["state"]),
+        ("state", f"merged into {incident['merged_into']}" if incident["merged_into"] else incident["state"]),
         ("severity", f"{incident['severity']}{pinned}, worst so far {incident['highest_severity']}"),
         ("public", incident["public_state"]),
         ("services", ", ".join(incident["services"])),
@@ -125,16 +125,19 @@ def alerts(incident: Name, limit: Limit = 100, url: Url = LOCAL, output: Output 
 
 
 def alerts_table(alerts: list[dict[str, Any]]) -> None:
-    """Print alerts with their decisions."""
+    """Print alerts with their decisions, and where some are muted, by what."""
+    muted = any(alert.get("muted_by") for alert in alerts)
     columns = (
         *(Column("FINGERPRINT", always("dim")), Column("ALERT", always("bold")), Column("SEVERITY", by(SEVERITY))),
-        *(Column("STATE", by(STATE)), Column("STARTED", always("dim")), Column("DECIDED"), Column("WHY", wide=True)),
+        *(Column("STATE", by(STATE)), *([Column("MUTED BY", wide=True)] if muted else []), Column("STARTED", always("dim"))),
+        *(Column("DECIDED"), Column("WHY", wide=True)),
     )
-    table(columns, [_alert_row(alert) for alert in alerts], "No alert belongs to it.")
+    table(columns, [_alert_row(alert, muted) for alert in alerts], "No alert belongs to it.")
 
 
-def _alert_row(alert: dict[str, Any]) -> list[object]:
+def _alert_row(alert: dict[str, Any], muted: bool) -> list[object]:
     return [
-        *(alert["fingerprint"], alert["name"], alert["severity"], alert["state"], moment(alert["starts_at"])),
-        *(alert["decision"]["action"], alert["decision"]["reason"]),
+        *(alert["fingerprint"], alert["name"], alert["severity"], alert["state"]),
+        *([alert.get("muted_by")] if muted else []),
+        *(moment(alert["starts_at"]), alert["decision"]["action"], alert["decision"]["reason"]),
     ]

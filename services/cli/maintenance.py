@@ -36,7 +36,7 @@ def add(
     body = {"name": name, "match": match, "reason": reason} | {key: value for key, value in when.items() if value is not None}
     with connect(url) as server:
         planned = server.send("POST", PATH, body)
-    answer(output, planned, lambda: print(f"{planned['id']} {_when(planned)}: {one_line(planned['name'])}"))
+    answer(output, planned, lambda: _told(planned))
 
 
 @app.command("list")
@@ -67,22 +67,30 @@ def end(
 
     with connect(url) as server:
         ended = server.send("POST", f"{PATH}/{quote(maintenance, safe='')}/end", {"reason": reason})
-    answer(output, ended, lambda: print(f"{ended['id']} {_when(ended)}: {one_line(ended['name'])}"))
+    answer(output, ended, lambda: _told(ended))
+
+
+def _told(item: dict[str, Any]) -> None:
+    print(f"{item['id']} is {item['state']} {_when(item)}: {one_line(item['name'])}")
 
 
 def _table(items: list[dict[str, Any]]) -> None:
     columns = (
         *(Column("ID", always("bold")), Column("STATE", by(STATE)), Column("WHEN (UTC)", always("dim"))),
-        *(Column("REPEATS", wide=True), Column("NAME", wide=True), Column("MATCH", wide=True), Column("BY")),
+        *(Column("NAME", wide=True), Column("MATCH", wide=True), Column("REPEATS", wide=True)),
         Column("WHY", always("dim"), wide=True),
     )
     table(columns, [_row(item) for item in items], "Nothing is planned.")
 
 
 def _row(item: dict[str, Any]) -> list[object]:
-    repeats = item["rrule"] and f"{item['rrule']} from {item['starts'].replace('T', ' ')} {item['zone']}, {item['duration']}"
-    why = item["end_reason"] or item["reason"]
-    return [item["id"], item["state"], _when(item), repeats, item["name"], ", ".join(item["match"]), item["by"], why]
+    in_file = item["id"].startswith("file:")
+    repeats = item["rrule"] and f"{item['rrule']} at {item['starts'][11:16]} {item['zone']}"
+    who, why = item["ended_by"] or item["by"], item["end_reason"] or item["reason"]
+    return [
+        *("file" if in_file else item["id"], item["state"], _when(item), item["name"], ", ".join(item["match"]), repeats),
+        why if in_file else f"{who}: {why}",
+    ]
 
 
 def _when(item: dict[str, Any]) -> str:
@@ -91,7 +99,7 @@ def _when(item: dict[str, Any]) -> str:
         return f"until {_minute(item['active_until'])}"
     if item["next"]:
         return f"from {_minute(item['next'])} for {item['duration']}"
-    return f"over since {_minute(item['over_at'])}"
+    return f"since {_minute(item['over_at'])}"
 
 
 def _minute(value: object) -> str:

@@ -21,8 +21,8 @@ _INVISIBLE = re.compile(f"[{_UNSEEN}]")
 SEVERITY = {"S1": "bold red", "S2": "bold yellow", "S3": "cyan", "S4": "dim"}
 STATE = {
     **dict.fromkeys(("active", "firing", "failed", "fail"), "red"),
-    **dict.fromkeys(("triage", "unknown", "warn"), "yellow"),
-    **dict.fromkeys(("mitigated", "pending"), "cyan"),
+    **dict.fromkeys(("triage", "unknown", "warn", "stale"), "yellow"),
+    **dict.fromkeys(("mitigated", "pending", "muted"), "cyan"),
     **dict.fromkeys(("resolved", "sent", "reviewed", "ok"), "green"),
     **dict.fromkeys(("dismissed", "merged", "superseded"), "dim"),
 }

@@ -8,7 +8,7 @@ from typing import Any
 from services.config.cautions import caution, cautions
 from services.config.includes import beside, gather
 from services.config.model import Config
-from services.runtime.errors import Caution, ConfigError
+from services.runtime.errors import Caution, ConfigError, Fault
 from services.runtime.faults import Steps, dotted
 from services.runtime.yamlfile import Document, check
 
@@ -28,7 +28,8 @@ class ConfigFile:
     """The configuration in force. `reload` swaps it whole or, when a file is broken, leaves it as it is.
 
     `files` are all that it was read from, the main one first. `shadow` is the candidate that is tried beside it; a candidate
-    has none of its own. `hash` and `files` do not cover the shadow, which decides nothing.
+    has none of its own. `hash` and `files` do not cover the shadow, which decides nothing; so what is wrong with it stands in
+    `shadow_faults`, and the policy is used all the same.
     """
 
     path: Path | None
@@ -37,6 +38,7 @@ class ConfigFile:
     warnings: tuple[Caution, ...] = ()
     files: tuple[Path, ...] = ()
     shadow: "ConfigFile | None" = None
+    shadow_faults: tuple[Fault, ...] = ()
     candidate: bool = False
     document: Document = field(default_factory=lambda: Document("defaults"), repr=False, compare=False)
 
@@ -48,9 +50,13 @@ class ConfigFile:
             return cls(path, config, f"sha256:{hashlib.sha256(config.model_dump_json().encode()).hexdigest()}")
         gathered = gather(path)
         document = gathered.document
-        shadow = _shadow(path, document, candidate)
-        config = check(document, Config)
-        file = cls(path, config, gathered.hash, files=gathered.files, shadow=shadow, candidate=candidate, document=document)
+        shadow, wrong = _shadow(path, document, candidate)
+        try:
+            config = check(document, Config)
+        except ConfigError as error:
+            raise ConfigError([*error.faults, *wrong]) from None
+        file = cls(path, config, gathered.hash, files=gathered.files, candidate=candidate, document=document)
+        file.shadow, file.shadow_faults = shadow, tuple(wrong)
         file.warnings = tuple(document.in_order(_warnings(file)))
         return file
 
@@ -67,21 +73,20 @@ class ConfigFile:
         return self.config.model_dump(mode="json", by_alias=True, include=set(POLICY))
 
 
-def _shadow(main: Path, document: Document, candidate: bool) -> ConfigFile | None:
-    """The candidate that the file names. What is wrong with it is a fault of the document."""
+def _shadow(main: Path, document: Document, candidate: bool) -> tuple[ConfigFile | None, list[Fault]]:
+    """The candidate that the file names, and what is wrong with it."""
     name = _named(document.data)
     if name is None:
-        return None
+        return None, []
     if candidate:
         document.faults.append(document.place(("shadow",)).fault("shadow: a candidate has none; expected it in the policy only"))
-        return None
+        return None, []
     try:
-        return ConfigFile.open(beside(main, name), candidate=True)
+        return ConfigFile.open(beside(main, name), candidate=True), []
     except ConfigError as error:
-        document.faults += error.faults
+        return None, error.faults
     except ValueError as error:
-        document.faults.append(document.place(_SHADOW).fault(f"{dotted(_SHADOW)}: {error}"))
-    return None
+        return None, [document.place(_SHADOW).fault(f"{dotted(_SHADOW)}: {error}")]
 
 
 def _named(data: object) -> str | None:

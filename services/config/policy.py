@@ -16,7 +16,7 @@ RESERVED = frozenset(
     {
         "over-before-seen", "refire", "attach-same-key", "open-s1-s2", "unknown-severity", "record-s3-s4",
         "alert-severity-floor", "rate-guard", "dependency", "maintenance", "combine-s3-s4", "triage-promotion", "alert-resolved",
-        "time-passed",
+        "alert-restated", "flapping", "time-passed",
     }
 )  # fmt: skip
 """What Tocsin's own rules are called in decisions and timelines."""

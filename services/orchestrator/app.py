@@ -2,31 +2,39 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import topics
-from schemas.vocabulary import Severity
 from services.config import ConfigFile
-from services.orchestrator.api import maintenance, overrides, reads, regrouping, triage
+from services.orchestrator.api import explaining, maintenance, overrides, reads, regrouping, shadow, triage
+from services.orchestrator.candidatefile import CandidateFile
+from services.orchestrator.domain.evidence import SloState
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.handlers.alerts import Intake
+from services.orchestrator.handlers.archive import PolicyArchive
 from services.orchestrator.handlers.commands import Commands
 from services.orchestrator.handlers.decider import Decider, Surroundings
 from services.orchestrator.handlers.evidence import Evidence
+from services.orchestrator.handlers.explaining import Explanations
+from services.orchestrator.handlers.gauges import Gauges
 from services.orchestrator.handlers.journal import QUIET, RECHECK, Journal
 from services.orchestrator.handlers.levels import Levels
 from services.orchestrator.handlers.maintenance import Planner
 from services.orchestrator.handlers.reconcile import RECONCILE, Reconciler
 from services.orchestrator.handlers.regrouping import Regrouping
+from services.orchestrator.handlers.shadow import Follower
+from services.orchestrator.handlers.shadow_report import ShadowReports
 from services.orchestrator.handlers.timers import Timers
 from services.orchestrator.handlers.triage import Triage
 from services.orchestrator.handlers.views import Views
 from services.orchestrator.handlers.windows import Windows
-from services.orchestrator.metrics import OPEN_STATES, OrchestratorMetrics
+from services.orchestrator.metrics import OrchestratorMetrics, ShadowMetrics
 from services.orchestrator.policyfile import PolicyInForce
-from services.orchestrator.store import incidents, open_firings, tables
+from services.orchestrator.store import tables
 from services.orchestrator.watchfile import WatchInForce, rounds_of
 from services.runtime.auth import Grants
 from services.runtime.bus.consume import Consumer
@@ -34,7 +42,6 @@ from services.runtime.bus.port import Bus
 from services.runtime.clock import Clock
 from services.runtime.db import Database
 from services.runtime.errors import Unavailable
-from services.runtime.finish import finish
 from services.runtime.lifecycle import Part
 from services.runtime.metrics import RuntimeMetrics
 from services.runtime.migrate import migrate
@@ -44,7 +51,6 @@ from services.runtime.work import Work, Worker
 
 NAME = "orchestrator"
 READS = (topics.ALERTS, topics.DELIVERIES)
-GAUGE_INTERVAL = 5.0
 
 
 def build(
@@ -68,12 +74,21 @@ def build(
     def of_file() -> Sequence[Maintenance]:
         return policy().maintenance
 
-    windows = Windows(of_file, clock)
+    windows = Windows(clock)
+
+    async def expected(connection: AsyncConnection) -> Sequence[Maintenance]:
+        return (*of_file(), *await windows.planned(connection))
+
     planner = Planner(database, journal, of_file, clock, counted)
-    evidence = Evidence(WatchInForce(config), clock, counted)
-    decider = Decider(journal, Surroundings(policy, windows.current, evidence.states), clock)
+
+    async def level_changed(states: Sequence[SloState]) -> None:
+        await levels.changed(states)
+
+    evidence = Evidence(WatchInForce(config), clock, counted, level_changed)
+    archive = PolicyArchive(config.policy_document)
+    decider = Decider(journal, Surroundings(policy, windows.planned, evidence.states), clock, archive)
     intake = Intake(decider, journal, clock, counted)
-    evidence.changed = Levels(database, journal, decider, policy, clock).changed
+    levels = Levels(database, journal, decider, policy, clock)
     due = Timers(database, journal, decider, policy, clock)
     common: dict[str, Any] = {"service": NAME, "work": journal.work, "database": database, "clock": clock, "metrics": metrics}
     timers = Worker(queue=QUIET, do=due.incident_is_due, **common)
@@ -82,6 +97,9 @@ def build(
     reconciling = Worker(queue=RECONCILE, do=reconciler.round, **common)
     reconciler.wake = reconciling.wake
     journal.timers = (timers, rechecks)
+    candidate = CandidateFile(config, ShadowMetrics(registry))
+    follower = Follower(database, candidate, clock, candidate.metrics)
+    journal.followers = (follower.wake,)
     consumer = Consumer(
         service=NAME, bus=bus, database=database, offsets=Offsets(tables.offsets), topics=READS,
         handler=intake.handle, serial=True, clock=clock, metrics=metrics,
@@ -89,21 +107,6 @@ def build(
 
     async def start() -> None:
         await migrate(database, "services.orchestrator.store.migrations")
-
-    async def look() -> None:
-        async with database.read() as connection:
-            counts = await incidents.open_by_severity(connection)
-            alerts = await open_firings.count(connection)
-        for severity in Severity:
-            counted.open_incidents.labels(severity).set(counts.get(severity, 0))
-        for state in OPEN_STATES:
-            counted.open_alerts.labels(state).set(alerts.get(state, 0))
-
-    async def gauges() -> None:
-        while True:
-            with suppress(Unavailable):  # the consumer says so; the gauge keeps what was last known
-                await finish(look())
-            await clock.sleep(GAUGE_INTERVAL)
 
     def readiness() -> list[str]:
         trouble = [f"orchestrator: {consumer.trouble}"] if consumer.trouble else []
@@ -114,7 +117,7 @@ def build(
     return Part(
         name=NAME,
         start=start,
-        stop=database.stop,
+        stop=partial(_stop, database, follower),
         loops={
             "consumer": consumer.run,
             "outbox": outbox.run,
@@ -123,14 +126,23 @@ def build(
             "reconciling": reconciling.run,
             "reconciling-begins": reconciler.begin,
             "evidence": evidence.run,
-            "gauges": gauges,
+            "shadow": follower.run,
+            "gauges": Gauges(database, clock, counted).run,
         },
         routers=(
             reads.routes(Views(database), grants),
-            triage.routes(Triage(database, evidence, clock, windows.current), grants),
+            explaining.routes(Explanations(database), grants),
+            triage.routes(Triage(database, evidence, clock, expected), grants),
             overrides.routes(commands, grants),
             maintenance.routes(planner, grants, clock),
             regrouping.routes(Regrouping(commands, journal, policy), grants),
+            shadow.routes(ShadowReports(database, candidate, policy, clock), grants, clock),
         ),
         readiness=readiness,
     )
+
+
+async def _stop(database: Database, follower: Follower) -> None:
+    with suppress(Unavailable):  # then the lead is taken over when its lease runs out
+        await follower.stop()
+    await database.stop()

@@ -1,9 +1,12 @@
 """What the orchestrator counts."""
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from schemas.vocabulary import Action, FiringState, Severity
 from services.orchestrator.domain.evidence import Cause
+from services.orchestrator.domain.shadowing import Compared
 from services.runtime.metrics import LATENCY_BUCKETS
 
 OPEN_STATES = tuple(state for state in FiringState if state is not FiringState.RESOLVED)
@@ -55,3 +58,45 @@ class OrchestratorMetrics:
             self.reconciled.labels(outcome)
         for outcome in ("done", "unchanged", "refused"):
             self.commands.labels(outcome)
+
+
+class ShadowMetrics:
+    """Of a candidate that runs beside the policy. Without one nothing is wrong and nothing is behind."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.decisions = Counter(
+            "tocsin_shadow_decisions_total",
+            "Decisions compared with a candidate's, by whether both are the same.",
+            ["same"],
+            registry=registry,
+        )
+        self.differences = Counter(
+            "tocsin_shadow_differences_total",
+            "Decisions for which a candidate would do something else, by what was and would be done.",
+            ["was", "would_be"],
+            registry=registry,
+        )
+        self.lag = Gauge("tocsin_shadow_lag_decisions", "Decisions that a candidate has not yet made.", registry=registry)
+        self.open_incidents = Gauge(
+            "tocsin_shadow_incidents_open", "Incidents that a candidate would have open.", registry=registry
+        )
+        self.config_valid = Gauge(
+            "tocsin_shadow_config_valid", "0 when the candidate's file is broken; 1 also without one.", registry=registry
+        )
+        self.config_valid.set(1)
+        for same in ("true", "false"):
+            self.decisions.labels(same)
+        for was in Action:
+            for would_be in Action:
+                if was is not would_be:
+                    self.differences.labels(was, would_be)
+
+    def compared(self, decisions: Iterable[Compared]) -> None:
+        for each in decisions:
+            self.decisions.labels("true" if each.same else "false").inc()
+            if each.was.action is not each.would_be.action:
+                self.differences.labels(each.was.action, each.would_be.action).inc()
+
+    def show(self, *, lag: int, incidents: int) -> None:
+        self.lag.set(lag)
+        self.open_incidents.set(incidents)

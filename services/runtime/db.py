@@ -1,6 +1,6 @@
-"""Databases: one service's own tables, on SQLite (embedded) or PostgreSQL, behind the same two doors.
+"""Databases: one service's own tables, on SQLite (embedded) or PostgreSQL, behind the same doors.
 
-`transaction` writes and `read` reads. On SQLite there is exactly one writing connection per file, every write begins
+`transaction` writes, `read` and `snapshot` read. On SQLite there is exactly one writing connection per file, every write begins
 IMMEDIATE, and readers have their own read-only connections. On PostgreSQL each service lives in a schema of its own.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 from pydantic_core import from_json, to_json
@@ -50,10 +50,13 @@ class UtcDateTime(TypeDecorator[datetime]):
         return datetime.fromisoformat(value) if dialect.name == "sqlite" else value.astimezone(UTC)
 
 
-def among(connection: AsyncConnection, column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
+V = TypeVar("V", str, int)
+
+
+def among(connection: AsyncConnection, column: ColumnElement[V], values: Collection[V]) -> ColumnElement[bool]:
     """`column IN values` with one bound value, however many there are: the statement stays prepared and has no limit."""
     if connection.dialect.name != "sqlite":
-        return column == any_(bindparam(None, list(values), type_=ARRAY(Text), unique=True))
+        return column == any_(bindparam(None, list(values), type_=ARRAY(column.type), unique=True))
     listed = func.json_each(json.dumps(list(values))).table_valued("value")
     return column.in_(select(listed.c.value))
 
@@ -71,6 +74,8 @@ class Database:
         self.sqlite = self.url.startswith("sqlite")
         self._writer, reader = _sqlite_engines(self.url) if self.sqlite else _postgres_engines(self.url, schema)
         self._reader = reader.execution_options(isolation_level="AUTOCOMMIT")
+        whole = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._snapshots = self._reader if self.sqlite else reader.execution_options(**whole)
         self._one_writer = asyncio.Lock()
         self._exclusive: dict[str, asyncio.Lock] = {}
 
@@ -99,6 +104,14 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection for reading only; each statement sees the newest committed state."""
         async with _transient_errors(), _checked_out(self._reader) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for reading only, to which everything stays as it was committed when it first looked. Be brief."""
+        async with _transient_errors(), _checked_out(self._snapshots) as connection:
+            if self.sqlite:
+                await connection.exec_driver_sql("BEGIN")
             yield connection
 
     @asynccontextmanager

@@ -12,11 +12,13 @@ class Waker:
     def wake(self) -> None:
         self._event.set()
 
-    async def sleep(self, seconds: float) -> None:
-        """Until somebody wakes us or `seconds` have passed."""
+    async def sleep(self, seconds: float) -> bool:
+        """Until somebody wakes us or `seconds` have passed; whether somebody did."""
         try:
             async with asyncio.timeout(max(0.0, seconds)):
                 await self._event.wait()
         except TimeoutError:
             pass
+        woken = self._event.is_set()
         self._event.clear()
+        return woken

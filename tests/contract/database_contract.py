@@ -827,11 +827,11 @@ class StoreContract:
 
     async def test_a_policy_is_kept_under_its_hash_as_it_first_decided(self, desk: Desk) -> None:
         async with desk.database.transaction() as connection:
-            assert await policies.get(connection, "sha256:a") is None
-            await policies.keep(connection, "sha256:a", {"rules": [HOSTILE]}, NOW)
-            await policies.keep(connection, "sha256:a", {"rules": []}, NOW + minutes(1))
-            kept = await policies.get(connection, "sha256:a")
-        assert kept == {"hash": "sha256:a", "first_used_at": NOW, "document": {"rules": [HOSTILE]}}
+            assert await policies.kept(connection, ["sha256:a"]) == {}
+            assert await policies.keep(connection, "sha256:a", {"rules": [HOSTILE]}, NOW) is False
+            assert await policies.keep(connection, "sha256:a", {"rules": []}, NOW + minutes(1)) is True
+            kept = await policies.kept(connection, ["sha256:a", "sha256:b"])
+        assert kept == {"sha256:a": {"hash": "sha256:a", "first_used_at": NOW, "document": {"rules": [HOSTILE]}}}
 
     async def test_pages_and_counts_of_incidents(self, desk: Desk) -> None:
         async with desk.database.transaction() as connection:

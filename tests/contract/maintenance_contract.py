@@ -38,6 +38,7 @@ from tests.support.memory_bus import MemoryBus
 HOSTILE = "\u202e😀 ﷽ '\";-- $1 :x %s \u2028"
 HOUR = timedelta(hours=1)
 OF_FILE = Maintenance("file:nightly", "nightly", selector(['env="lab"']), Window.parse(starts=NOW, duration=HOUR))
+WITH_FILE = replace(POLICY, maintenance=(OF_FILE,))
 
 
 def hours(starts: float, lasts: float, **more: Any) -> Window:
@@ -58,7 +59,7 @@ class House:
         self.journal = Journal(outbox, Work(tables.work))
         counted = OrchestratorMetrics(CollectorRegistry())
         self.planner = Planner(self.database, self.journal, lambda: [OF_FILE], self.clock, counted)
-        self.windows = Windows(lambda: [OF_FILE], self.clock)
+        self.windows = Windows(self.clock)
 
     async def plan(self, window: Window, *match: str, name: str = "upgrade", **more: Any) -> Planned:
         request = Request(actor=ANN, reason="new disks", **more)
@@ -71,10 +72,10 @@ class House:
 
     async def current(self) -> list[str]:
         async with self.database.transaction(serial=True) as connection:
-            return [plan.id for plan in await self.windows.current(connection)]
+            return [plan.id for plan in await self.windows.planned(connection)]
 
     async def decide(self, *alerts: AlertReceived) -> Outcome:
-        decider = Decider(self.journal, Surroundings(lambda: POLICY, self.windows.current, dict), self.clock)
+        decider = Decider(self.journal, Surroundings(lambda: WITH_FILE, self.windows.planned, dict), self.clock)
         async with self.database.transaction(serial=True) as connection:
             return await decider.decide(connection, alerts)
 
@@ -144,13 +145,13 @@ class MaintenanceContract:
         }  # fmt: skip
 
     async def test_decisions_see_what_any_worker_changed(self, house: House, other: House) -> None:
-        assert await house.current() == ["file:nightly"]
+        assert await house.current() == []
         await other.plan(hours(0, 1))
-        assert await house.current() == ["file:nightly", "MW-1"]
+        assert await house.current() == ["MW-1"]
         await house.plan(hours(2, 1))
-        assert await other.current() == ["file:nightly", "MW-2", "MW-1"]
+        assert await other.current() == ["MW-2", "MW-1"]
         await other.end("MW-1")
-        assert await house.current() == ["file:nightly", "MW-2"]
+        assert await house.current() == ["MW-2"]
 
     async def test_what_was_rolled_back_is_never_seen(self, house: House) -> None:
         planned = await house.plan(hours(0, 1))
@@ -159,9 +160,9 @@ class MaintenanceContract:
                 twin = replace(planned.maintenance, id="MW-2", name="never")
                 await store.add(connection, replace(planned, maintenance=twin, number=2))
                 raise LookupError
-        assert await house.current() == ["file:nightly", "MW-1"]
+        assert await house.current() == ["MW-1"]
         assert (await house.plan(hours(0, 1))).number == 2
-        assert await house.current() == ["file:nightly", "MW-2", "MW-1"]
+        assert await house.current() == ["MW-2", "MW-1"]
 
     async def test_one_query_tells_that_nothing_has_changed(self, house: House) -> None:
         await house.plan(hours(0, 1))
@@ -177,7 +178,7 @@ class MaintenanceContract:
         await house.plan(hours(0, 1))
         async with house.database.transaction() as connection:
             await connection.execute(text("UPDATE maintenance SET zone = 'Mars/Olympus_Mons' WHERE number = 1"))
-        assert await house.current() == ["file:nightly", "MW-2"]
+        assert await house.current() == ["MW-2"]
 
     async def test_the_end_says_who_and_why(self, house: House) -> None:
         await house.plan(hours(-1, 5))

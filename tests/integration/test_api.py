@@ -231,10 +231,10 @@ class TestExplaining:
         assert set(told) == {"fingerprint", "labels", "firings"}
         assert (told["fingerprint"], told["labels"]) == (alert.fingerprint, alert.labels)
         (firing,) = told["firings"]
-        assert set(firing) == {"starts_at", "ends_at", "last_seen", "state", "decision", "later"}
+        assert set(firing) == {"starts_at", "ends_at", "last_seen", "state", "muted_by", "decision", "later"}
         assert (firing["state"], firing["ends_at"], firing["later"]) == ("firing", None, [])
         decision = firing["decision"]
-        assert set(decision) == {"seq", "action", "incident", "severity", "rule", "policy", "at", "reason", "facts"}
+        assert set(decision) == {"seq", "action", "incident", "severity", "rule", "rule_text", "policy", "at", "reason", "facts"}
         assert (decision["seq"], decision["action"], decision["incident"]) == (1, "open", "INC-1")
         assert (decision["severity"], decision["rule"]) == ("S1", "open-s1-s2")
         assert decision["policy"].startswith("sha256:")
@@ -557,12 +557,16 @@ NEEDS: dict[tuple[str, str], tuple[str, object]] = {
     ("get", "/api/v1/alerts"): ("read", None),
     ("get", "/api/v1/triage"): ("read", None),
     ("get", "/api/v1/alerts/{fingerprint}/explain"): ("read", None),
+    ("get", "/api/v1/incidents/{name}/explain"): ("read", None),
+    ("get", "/api/v1/policies/{hash}"): ("read", None),
     ("put", "/api/v1/incidents/{name}/severity"): ("respond", {"severity": "S1", **REASON}),
     ("delete", "/api/v1/incidents/{name}/severity-pin"): ("respond", None),
     ("put", "/api/v1/incidents/{name}/public-state"): ("respond", {"state": "identified", **REASON}),
     ("post", "/api/v1/incidents/{name}/updates"): ("respond", {"text": "x"}),
     ("post", "/api/v1/incidents/{name}/notes"): ("respond", {"text": "x"}),
     **{("post", f"/api/v1/incidents/{{name}}/{step}"): ("respond", REASON) for step in _STEPS},
+    ("post", "/api/v1/incidents/{name}/merge"): ("respond", {"into": "INC-98", **REASON}),
+    ("post", "/api/v1/incidents/{name}/split"): ("respond", {"alerts": ["none"], **REASON}),
     ("get", "/api/v1/maintenance"): ("read", None),
     ("post", "/api/v1/maintenance"): ("respond", {"name": "x", "match": ["a=b"], "duration": "1s", **REASON}),
     ("post", "/api/v1/maintenance/{name}/end"): ("respond", REASON),
@@ -600,7 +604,7 @@ class TestAccess:
         await eventually(lambda: shared.http.get(ready), lambda answer: answer.status_code == 200)
         async with httpx2.AsyncClient() as stranger:
             for (method, path), (needed, body) in (NEEDS | UNLISTED).items():
-                url = shared.orchestrator + path.format(name="INC-99", fingerprint="none", id="none")
+                url = shared.orchestrator + path.format(name="INC-99", fingerprint="none", id="none", hash="none")
                 headers = {} if caller == "none" else bearer(TOKENS.get(caller, "tocsin_wrong"))
                 answer = await stranger.request(method, url, json=body, headers=headers)
                 if not needed or needed in CALLERS[caller]:

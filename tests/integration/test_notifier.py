@@ -175,8 +175,8 @@ async def test_a_merge_is_the_last_word_and_what_still_waited_is_not_said(house:
     house.slack.faults.append("429(30)")
     await house.tell(an_update("we look", 2), an_event(Mitigated(), version=3, state=IncidentState.MITIGATED))
     await house.counted("slack", sent=1, superseded=1, pending=2, waiting=1)  # both replies, and the newest summary
-    gone = {"state": IncidentState.MERGED, "merged_into": "INC-7"}
-    await house.tell(an_event(Merged(into="INC-7"), version=4, text="Merged into INC-7", **gone))
+    merged = an_event(Merged(into="INC-7"), version=4, text="Merged into INC-7", state=IncidentState.MERGED, merged_into="INC-7")
+    await house.tell(merged)
     await house.counted("slack", sent=1, superseded=3, pending=3)
     house.advance(32)
     await house.counted("slack", sent=3, superseded=4)

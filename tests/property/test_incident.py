@@ -34,6 +34,7 @@ commands = st.one_of(
             count=st.integers(max(1, g), 5),
             gating=st.just(g),
             severity=severities if g == 0 else st.sampled_from([Severity.S1, Severity.S2]),
+            at_least=st.one_of(st.none(), severities),
             services=st.sampled_from([("web",), many_services]),
             links=links,
             examples=st.just(()),

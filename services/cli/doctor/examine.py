@@ -15,6 +15,7 @@ async def examine(settings: Settings, url: str) -> list[Finding]:
     findings.append(await standing.clock(settings, url))
     findings += files.tokens(settings, config) if config else [warn("tokens", "not checked", "Mend the configuration first.")]
     findings.append(await outside.slack(settings, config))
+    findings.append(await outside.alertmanager(file))
     findings += await evidence.prometheus(file)
     findings.append(await outside.server(url))
     return findings

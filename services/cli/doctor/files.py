@@ -25,6 +25,9 @@ def config(settings: Settings) -> tuple[ConfigFile | None, Finding]:
     except ConfigError as error:
         more = f" (and {len(error.faults) - 1} more)" if len(error.faults) > 1 else ""
         return None, fail("config", f"{error.faults[0]}{more}", "`tocsin check-config` shows every fault.")
+    if found.shadow_faults:
+        said = f"the candidate that is to run beside the policy cannot be used: {found.shadow_faults[0]}"
+        return found, warn("config", said, "`tocsin check-config` shows every fault.")
     if found.warnings:
         more = f" (and {len(found.warnings) - 1} more)" if len(found.warnings) > 1 else ""
         return found, warn("config", f"{found.warnings[0]}{more}", "`tocsin check-config` shows every warning.")

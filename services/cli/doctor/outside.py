@@ -1,13 +1,16 @@
-"""What lies outside: Slack, and a Tocsin that runs."""
+"""What lies outside: Slack, Alertmanager, and a Tocsin that runs."""
 
 import httpx2
 
 from services.cli.client import is_local
 from services.cli.doctor.finding import Finding, fail, ok, warn
-from services.config import Config, SlackSection
+from services.config import Config, ConfigFile, SlackSection
 from services.notifier.channels.slack import SlackChannel
 from services.notifier.channels.token import NoToken, slack_token
+from services.orchestrator.adapters.alertmanager import statuses
+from services.orchestrator.watchfile import cluster_of
 from services.process import Settings
+from services.runtime.durations import format_duration
 
 PATIENCE = 5.0
 
@@ -34,6 +37,23 @@ async def _channel(token: str, section: SlackSection) -> Finding:
     if trouble:
         return fail("slack", trouble, "Incidents reach only the board until this is mended.")
     return ok("slack", f"messages can be posted to {section.channel}")
+
+
+async def alertmanager(file: ConfigFile | None) -> Finding:
+    """Whether each Alertmanager says what fires. Without it decisions go on; only why it went quiet is not known."""
+    if file is None:
+        return warn("alertmanager", "not checked", "Mend the configuration first.")
+    section, unheard = file.config.alertmanager, format_duration(file.config.timers.stale_after)
+    if section is None:
+        return ok("alertmanager", f"not configured, an alert that was not heard of for {unheard} is shown as stale")
+    told = await statuses(cluster_of(section))
+    troubles = [f"{url}: {said}" for url, said in told.items() if isinstance(said, str)]
+    if troubles:
+        more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
+        hint = f"Until it answers, silences are not seen and nothing that it forgot is over; after {unheard} that is stale."
+        return warn("alertmanager", f"{troubles[0]}{more}", hint)
+    releases = ", ".join(f"{url} ({said.version})" for url, said in told.items() if not isinstance(said, str))
+    return ok("alertmanager", f"{releases} can be asked for what fires")
 
 
 async def server(url: str) -> Finding:

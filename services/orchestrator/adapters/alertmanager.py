@@ -167,9 +167,12 @@ async def _status(http: httpx2.AsyncClient, url: str) -> Status:
     body = bytearray()
     await _read(http, url + STATUS, LARGEST_STATUS, body.extend)
     try:
-        return Status.model_validate_json(bytes(body))
+        status = Status.model_validate_json(bytes(body))
     except ValidationError:
-        raise Refused("its status is none of Alertmanager's: is the address right?") from None
+        status = Status()
+    if status.uptime is None:
+        raise Refused("its status is none of Alertmanager's: is the address right?")
+    return status
 
 
 async def _items(http: httpx2.AsyncClient, url: str, take: Callable[[Item], None]) -> None:

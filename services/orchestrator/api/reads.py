@@ -61,13 +61,6 @@ def routes(views: Views, grants: Grants) -> APIRouter:
         items = await views.alerts(incident=None, state=state, before=before_cursor(cursor), limit=limit + 1)
         return listing(items, limit, lambda item: item["decision"]["seq"])
 
-    @router.get("/alerts/{fingerprint}/explain")
-    async def explain(fingerprint: str) -> dict[str, Any]:
-        found = await views.explain(fingerprint) if fingerprint.isprintable() else None
-        if found is None:
-            raise Problem(404, "not_found", f"Nothing has been decided about the alert {fingerprint[:100]!r}.")
-        return found
-
     return router
 
 

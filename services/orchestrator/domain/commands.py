@@ -10,8 +10,8 @@ from services.orchestrator.domain.transitions import Step
 
 @dataclass(frozen=True)
 class Attach:
-    """Link firings. `severity` is the worst among them, `why` the reason for it where a rule gave it; `gating` counts the
-    S1/S2 ones; so many are `muted` or `stale`. With `floor` the incident is at least as severe as they are."""
+    """Link firings. `severity` is the worst among them; `gating` counts the S1/S2 ones; so many are `muted` or `stale`. The
+    incident is `at_least` that severe from now on; `why` is the reason for it where a rule gave it."""
 
     count: int
     gating: int
@@ -19,8 +19,8 @@ class Attach:
     services: tuple[str, ...]
     links: dict[str, str]
     examples: tuple[AlertExample, ...]
+    at_least: Severity | None = None
     why: str | None = None
-    floor: bool = True
     muted: int = 0
     stale: int = 0
 

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from schemas.alerts import AlertReceived
-from schemas.ids import digest, incident_id
-from schemas.incidents import MAX_SERVICE, MAX_TEXT
+from schemas.ids import digest
+from schemas.incidents import MAX_SERVICE, MAX_TEXT, Incident
 from schemas.vocabulary import Action, ActorKind, FiringState, IncidentState
 from services.orchestrator.domain import commands as ask
 from services.orchestrator.domain.firings import Decision, Firing, News, given_up, observe
@@ -20,7 +20,7 @@ from services.orchestrator.domain.groups import newest
 from services.orchestrator.domain.judging import Judge, Verdict, Where
 from services.orchestrator.domain.labels import environment_of, one_line, service_of
 from services.orchestrator.domain.ledger import Cause, Ledger, Outcome
-from services.orchestrator.domain.linking import attach, detach, example, restate, title, why_over, why_restated
+from services.orchestrator.domain.linking import attach, detach, example, revive, title, why_over
 from services.orchestrator.domain.maintenance import covering
 from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.severity import Assessment, Found, assess, noted
@@ -33,15 +33,16 @@ _OPENS = frozenset({Where.OPEN, Where.TRIAGE, Where.UMBRELLA})
 
 @dataclass
 class Tally:
-    """What a batch does to one incident: alerts that began with the reason for their severity, that ended or are in another
-    state with the state they were in, how many ended only because they began anew, the flapping one, by which rule and why the
-    first one joined, and when the first of all that was heard."""
+    """What a batch does to one incident: alerts that began with the reason for their severity, that ended with the state they
+    were in, how many of these only because they began anew, stale ones that are heard of again, the flapping one, why it is not
+    for triage any more, by which rule and why the first one joined, and when the first of all that was heard."""
 
     began: list[tuple[Firing, Found]] = field(default_factory=list)
     ended: list[tuple[Firing, FiringState]] = field(default_factory=list)
-    restated: list[tuple[Firing, FiringState]] = field(default_factory=list)
     anew: int = 0
+    revived: list[Firing] = field(default_factory=list)
     flapping: Firing | None = None
+    wakes: str | None = None
     joined_by: tuple[str, str] = ("", "")
     caused_at: datetime | None = None
 
@@ -86,16 +87,25 @@ class Batch:
         self._tell_all()
 
     def adopt(self, waiting: Iterable[Firing]) -> None:
-        """Firings without an incident whose key now has one join it, unless a rule wants them recorded only."""
+        """Firings without an incident whose key now has one join it, unless a rule wants them recorded only. They count as
+        what they are by now."""
         opened = set(self.opened_keys)
         for firing in self._unlinked(waiting):
             holder = self._world.holder(firing.key, firing.fingerprint)
-            if firing.key in opened and holder is not None and self._may_join(firing):
-                reason = f"{holder.id} was opened for the same key"
-                self._ledger.link(firing, holder.id, "joined", reason)
-                self._tally(holder.id, self._now).join(firing, Found(firing.severity), "attach-same-key", reason)
-                self._as_it_is(firing, holder.id)
+            if firing.key in opened and holder is not None and holder.state.open:
+                self._adopt(firing, holder)
         self._tell_all()
+
+    def _adopt(self, firing: Firing, holder: Incident) -> None:
+        assessment = self._assess(firing)
+        found = assessment.found
+        if firing.severity is not None and firing.severity.outranks(found.severity):
+            found = Found(firing.severity)
+        firing = firing.but(severity=found.severity, recheck_at=assessment.recheck_at)
+        if self._may_join(firing):
+            reason = f"{holder.id} was opened for the same key"
+            self._ledger.link(firing, holder.id, "joined", reason)
+            self._tally(holder.id, self._now).join(firing, found, "attach-same-key", reason)
 
     def _unlinked(self, waiting: Iterable[Firing]) -> list[Firing]:
         """Of these and of what began in this batch, as it is now, what has no incident and is not over."""
@@ -128,17 +138,11 @@ class Batch:
             self._turn(firing.but(severity=found.severity), verdict, found)
 
     def _turn(self, firing: Firing, verdict: Verdict, found: Assessment) -> None:
-        name = self._go(firing, verdict, found)
+        name = self._go(firing, verdict, found, self._now)
         assert name is not None
         event = "opened" if verdict.where in _OPENS else "joined"
         self._ledger.link(firing, name, event, verdict.reason)
-        self._linked(firing, name, verdict, found)
-        self._as_it_is(firing, name)
-
-    def _as_it_is(self, firing: Firing, name: str) -> None:
-        """What is linked counts as firing until it is told that it is muted or stale."""
-        if firing.state is not FiringState.FIRING:
-            self._tally(name, self._now).restated.append((firing, FiringState.FIRING))
+        self._linked(firing, name, verdict, found, self._now)
 
     def _raise(self, name: str, found: Found) -> None:
         incident = self._world.incidents.get(name)
@@ -156,7 +160,7 @@ class Batch:
             self._end(firing, before.state, alert.received_at)
         elif firing != before:
             if news is News.REVIVED and firing.incident is not None:
-                self._tally(firing.incident, alert.received_at).restated.append((firing, FiringState.STALE))
+                self._tally(firing.incident, alert.received_at).revived.append(firing)
             self._ledger.keep(firing)
 
     def _known(self, alert: AlertReceived) -> Firing | None:
@@ -180,12 +184,15 @@ class Batch:
         verdict = self._judge.judge(firing, found) if news is News.BEGAN else _unseen(firing)
         decided = self._decide(firing, verdict, found)
         if decided.incident is not None:
-            self._linked(decided, decided.incident, verdict, found)
+            self._linked(decided, decided.incident, verdict, found, firing.received_at)
 
-    def _linked(self, firing: Firing, name: str, verdict: Verdict, found: Assessment) -> None:
-        tally = self._tally(name, firing.received_at)
+    def _linked(self, firing: Firing, name: str, verdict: Verdict, found: Assessment, heard: datetime) -> None:
+        tally = self._tally(name, heard)
         if verdict.where not in _OPENS:
             tally.join(firing, found.found, verdict.rule, verdict.reason)
+            tally.wakes = tally.wakes or self._judge.wakes(self._world.incidents[name], firing, found)
+            if self._policy.depends and (service := service_of(firing.labels)):
+                self._world.widen(name, one_line(service, MAX_SERVICE))
         if self._judge.is_flapping(firing):
             tally.flapping = firing
 
@@ -202,7 +209,7 @@ class Batch:
     def _decide(self, firing: Firing, verdict: Verdict, found: Assessment) -> Firing:
         """Give the firing its one decision, and do what it says."""
         facts = self._facts(firing, found, verdict)
-        incident = self._go(firing, verdict, found)
+        incident = self._go(firing, verdict, found, firing.received_at)
         held = self._world.incidents.get(incident or "")
         decision = Decision(
             seq=self._world.next_decision,
@@ -246,25 +253,25 @@ class Batch:
             facts["slos"] = {state.name: state.level for state in states if state is not None}
         return facts
 
-    def _go(self, firing: Firing, verdict: Verdict, found: Assessment) -> str | None:
+    def _go(self, firing: Firing, verdict: Verdict, found: Assessment, heard: datetime) -> str | None:
         """Carry out where the firing goes, as far as it cannot wait for the rest of the batch."""
         if verdict.where in _OPENS:
-            return self._open(firing, verdict, found)
+            return self._open(firing, verdict, found, heard)
         if verdict.incident is None:
             return None
         if verdict.where is Where.REOPEN:
-            cause = Cause("refire", verdict.reason, firing.received_at)
+            cause = Cause(verdict.rule, verdict.reason, heard)
             self._ledger.carry_out(verdict.incident, ask.Move(Step.REOPEN), cause)
-            self._ledger.note_opened(verdict.incident)
+            self._ledger.note_opened(firing.key, self._world.incidents[verdict.incident].correlation_key)
         if verdict.rule == "rate-guard":
             self._ledger.count_opening()
             self._ledger.hold(firing.key, verdict.incident)
+            self._ledger.note_opened(firing.key)
         return verdict.incident
 
-    def _open(self, firing: Firing, verdict: Verdict, found: Assessment) -> str:
+    def _open(self, firing: Firing, verdict: Verdict, found: Assessment, heard: datetime) -> str:
         assert verdict.severity is not None
-        name = incident_id(self._world.next_incident)
-        self._world.next_incident += 1
+        name = self._world.new_name(_number(firing) if firing.decision else self._world.next_decision)
         umbrella, service = verdict.where is Where.UMBRELLA, service_of(firing.labels)
         command = ask.Open(
             id=name,
@@ -277,8 +284,8 @@ class Batch:
             state=IncidentState.TRIAGE if verdict.action is Action.TRIAGE else IncidentState.ACTIVE,
             first=attach([(firing, found.found)], self._policy.floor),
         )
-        self._ledger.carry_out(name, command, Cause(verdict.rule, verdict.reason, firing.received_at))
-        self._ledger.note_opened(name)
+        self._ledger.carry_out(name, command, Cause(verdict.rule, verdict.reason, heard))
+        self._ledger.note_opened(firing.key)
         self._ledger.count_opening()
         self._ledger.hold(firing.key, name)
         if umbrella:
@@ -313,8 +320,10 @@ class Batch:
             rule, reason = tally.joined_by
             cause = Cause(rule, one_line(reason, MAX_TEXT), heard)
             self._ledger.carry_out(name, attach(tally.began, self._policy.floor), cause)
-        for turned in restate(tally.restated):
-            self._ledger.carry_out(name, turned, Cause("alert-restated", why_restated(turned), heard))
+        if tally.wakes is not None:
+            self._ledger.promote(name, Cause("triage-promotion", one_line(tally.wakes, MAX_TEXT), heard))
+        if tally.revived:
+            self._ledger.carry_out(name, revive(tally.revived), Cause("heard-again", "Alertmanager sends them again.", heard))
         if tally.flapping is not None:
             self._ledger.carry_out(name, *self._flapping(tally.flapping, heard))
         if tally.ended:

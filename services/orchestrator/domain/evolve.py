@@ -118,6 +118,7 @@ def _merged(_incident: Incident, change: Merged, _happening: Happening) -> Updat
         "proposal": None,
         "alerts": AlertCounts(),
         "quiet_since": None,
+        "held_since": None,
     }
 
 
@@ -141,18 +142,20 @@ def _sum(counts: AlertCounts, more: AlertCounts, sign: int = 1) -> AlertCounts:
 
 
 def _counted(incident: Incident, counts: AlertCounts, happening: Happening) -> Updates:
-    """The new counts, and since when it is quiet if they tell; alerts that came when they were over make it quiet from then."""
-    after = incident.model_copy(update={"alerts": counts})
+    """The new counts, and since when it is held or quiet if they tell; alerts that came when they were over make it quiet from
+    then."""
+    after, held = incident.model_copy(update={"alerts": counts}), holding(incident)
     if holding(after):
-        return {"alerts": counts, "quiet_since": None}
-    if holding(incident) or (incident.quiet_since is None and counts.resolved):
-        return {"alerts": counts, "quiet_since": happening.at}
-    return {"alerts": counts, "quiet_since": incident.quiet_since}
+        return {"alerts": counts, "quiet_since": None, "held_since": incident.held_since if held else happening.at}
+    began = held or (incident.quiet_since is None and counts.resolved)
+    return {"alerts": counts, "quiet_since": happening.at if began else incident.quiet_since, "held_since": None}
 
 
 def holding(incident: Incident) -> int:
-    """How many alerts that are not over hold it open: the S1/S2 ones, or any where there never was an S1/S2 one."""
-    if incident.alert_severity is not None and incident.alert_severity.critical:
+    """How many alerts that are not over hold it open: the S1/S2 ones, or any where there never was an S1/S2 one, and in
+    triage."""
+    critical = incident.alert_severity is not None and incident.alert_severity.critical
+    if critical and incident.state is not IncidentState.TRIAGE:
         return incident.alerts.gating
     return incident.alerts.firing + incident.alerts.muted + incident.alerts.stale
 
@@ -171,9 +174,17 @@ def _proposed(_incident: Incident, _change: MitigationProposed, happening: Happe
     return {"proposal": Proposal(state=IncidentState.MITIGATED, at=happening.at, reason=happening.reason)}
 
 
+def _promoted(incident: Incident, _change: Promoted, happening: Happening) -> Updates:
+    """Lesser alerts no longer hold it where there was a critical one."""
+    active = incident.model_copy(update={"state": IncidentState.ACTIVE})
+    quiet = happening.at if holding(incident) and not holding(active) else incident.quiet_since
+    return {"state": active.state, "quiet_since": quiet}
+
+
 def _reopened(incident: Incident, _change: Reopened, happening: Happening) -> Updates:
     """Somebody says that it is not over: the quiet period, if there was one, begins anew."""
-    quiet = happening.at if incident.quiet_since else None
+    over = incident.quiet_since or (incident.alerts.resolved and not holding(incident))
+    quiet = happening.at if over else None
     return {"state": IncidentState.ACTIVE, "mitigated_at": None, "resolved_at": None, "proposal": None, "quiet_since": quiet}
 
 
@@ -199,7 +210,7 @@ _FOLDS: Mapping[type[Change], Fold] = {
     Mitigated: _ended(IncidentState.MITIGATED, "mitigated_at"),
     Resolved: _ended(IncidentState.RESOLVED, "resolved_at"),
     Dismissed: _ended(IncidentState.DISMISSED, None),
-    Promoted: lambda *_: {"state": IncidentState.ACTIVE},
+    Promoted: _promoted,
     Merged: _merged,
     Absorbed: _absorbed,
     SplitOut: _split_out,

@@ -55,12 +55,14 @@ class Because:
 
 @dataclass(frozen=True)
 class Periods:
-    """How long it must be quiet before mitigation is proposed (`active`) or a triage incident dismissed (`triage`), and how
-    long alerts must fire for a triage incident to be promoted by that alone (`promote`; None: never)."""
+    """How long it must be quiet before mitigation is proposed (`active`) or a triage incident dismissed (`triage`), at least
+    `flapping` where alerts came and went; and how long alerts must fire for a triage incident to be promoted by that alone
+    (`promote`; None: never)."""
 
     active: timedelta
     triage: timedelta = timedelta(minutes=30)
     promote: timedelta | None = None
+    flapping: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,8 @@ def _linked(command: ask.Attach) -> AlertsAttached:
 def _attach(incident: Incident, command: ask.Attach, _: Context) -> Outcome:
     if not incident.state.open:
         return Refusal("illegal_transition", f"{incident.id} is {incident.state}; alerts join open incidents only.")
-    floor = _raised(incident, command.severity, command.why or _FLOOR.format(command.severity)) if command.floor else ()
-    changes = [Because(_linked(command)), *floor]
+    raised = _raised(incident, command.at_least, command.why or _FLOOR.format(command.at_least))
+    changes = [Because(_linked(command)), *raised]
     if command.gating and incident.proposal is not None:
         changes.append(Because(ProposalCleared(), "a critical alert fires again"))
     return changes
@@ -165,7 +167,7 @@ def _restate(incident: Incident, command: ask.Restate, _: Context) -> Outcome:
 
 
 def _note_flapping(incident: Incident, command: ask.NoteFlapping, context: Context) -> Outcome:
-    """Once per spell: while it is known to flap, only how long it holds is kept up."""
+    """Once within its time; a spell that outlasts it is told again."""
     if not incident.state.open or (incident.flapping_until is not None and incident.flapping_until > context.now):
         return []
     return [Because(Flapping(alert=command.alert, times=command.times, until=command.until))]
@@ -214,10 +216,10 @@ def next_due(incident: Incident, periods: Periods) -> datetime | None:
 
 
 def promotion_due(incident: Incident, periods: Periods) -> datetime | None:
-    """When a triage incident has lasted long enough to be promoted."""
-    if incident.state is not IncidentState.TRIAGE or periods.promote is None or not holding(incident):
+    """When a triage incident has been held for long enough to be promoted."""
+    if incident.state is not IncidentState.TRIAGE or periods.promote is None or incident.held_since is None:
         return None
-    return incident.opened_at + periods.promote
+    return incident.held_since + periods.promote
 
 
 def quiet_due(incident: Incident, periods: Periods) -> datetime | None:
@@ -227,14 +229,15 @@ def quiet_due(incident: Incident, periods: Periods) -> datetime | None:
         return None
     if incident.opened_by.kind is ActorKind.PERSON and not (incident.alert_severity and incident.alert_severity.critical):
         return None  # what a person declared is not over because a lesser alert is
-    due = incident.quiet_since + period
-    return max(due, incident.flapping_until) if incident.flapping_until else due
+    if incident.flapping_until is None or incident.quiet_since > incident.flapping_until:
+        return incident.quiet_since + period
+    return max(incident.quiet_since + max(period, periods.flapping), incident.flapping_until)
 
 
 def _time_passed(incident: Incident, _: ask.TimePassed, context: Context) -> Outcome:
     due = promotion_due(incident, context.periods)
-    if due is not None and due <= context.now:
-        minutes = (context.now - incident.opened_at).total_seconds() / 60
+    if due is not None and due <= context.now and incident.held_since is not None:
+        minutes = (context.now - incident.held_since).total_seconds() / 60
         return [Because(Promoted(), f"its alerts have not been over for {minutes:.0f} minutes")]
     due = quiet_due(incident, context.periods)
     if due is None or due > context.now or incident.quiet_since is None:

@@ -84,7 +84,13 @@ class Judge:
         if on is not None:
             incident, way = on
             path = " which depends on ".join(way)
-            yield Verdict(Where.JOIN, Action.ATTACH, "dependency", f"{what} joins {incident.id}: {path}.", incident.id)
+            yield self._into(incident, assessment, "dependency", f"{what} joins {incident.id}: {path}")
+
+    def _into(self, incident: Incident, assessment: Assessment, rule: str, reason: str) -> Verdict:
+        """It joins an incident that has another key. No critical alert fires into one that looks calm."""
+        if assessment.critical and incident.state is IncidentState.MITIGATED:
+            return Verdict(Where.REOPEN, Action.ATTACH, rule, f"{reason}; it was mitigated and is reopened.", incident.id)
+        return Verdict(Where.JOIN, Action.ATTACH, rule, f"{reason}.", incident.id)
 
     def _join(self, holder: Incident, assessment: Assessment, what: str) -> Verdict:
         if assessment.critical and holder.state is IncidentState.MITIGATED:
@@ -128,8 +134,10 @@ class Judge:
         return self._opening(firing, assessment, rule, what)
 
     def _recent(self, holder: Incident) -> bool:
+        """Whether it was resolved so lately that it may be reopened; one whose review is closed never is."""
         ended = ended_at(holder)
-        return ended is not None and ended >= self.now - self._reach(holder) and not self.world.succeeded(holder)
+        recent = ended is not None and ended >= self.now - self._reach(holder)
+        return recent and holder.state is IncidentState.RESOLVED and not self.world.succeeded(holder)
 
     def _reach(self, holder: Incident) -> timedelta:
         stable = self.policy.history.stable_period if holder.severity.critical else timedelta(0)
@@ -154,15 +162,28 @@ class Judge:
 
     def _opening(self, firing: Firing, assessment: Assessment, rule: DecisionRule, what: str) -> Verdict:
         severity, why = self._severity(firing, assessment, rule)
-        promote = self.policy.promotion.severity
-        quiet = rule.action is Action.TRIAGE and (promote is None or promote.outranks(severity))
+        quiet = not self._is_aloud(rule, severity)
         guard = self.policy.guard
         if reached(self.world.group(GUARD_KEY).openings, self.now, guard):
-            return self._under_umbrella(severity, quiet, what)
+            return self._under_umbrella(assessment, severity, quiet, what)
         reason = f"{what}: no open incident has this key, and {why}{self._hint(firing)}."
         if quiet:
             return Verdict(Where.TRIAGE, Action.TRIAGE, rule.name, reason, severity=severity)
         return Verdict(Where.OPEN, Action.OPEN, rule.name, reason, severity=severity)
+
+    def _is_aloud(self, rule: DecisionRule, severity: Severity | None) -> bool:
+        """Whether what the rule opens is active at once."""
+        promote = self.policy.promotion.severity
+        worse = promote is not None and not promote.outranks(severity)
+        return rule.action is Action.OPEN or (rule.action is Action.TRIAGE and worse)
+
+    def wakes(self, incident: Incident, firing: Firing, assessment: Assessment) -> str | None:
+        """Why a triage incident that takes in the firing is one no longer: alone it would have opened an active one."""
+        if incident.state is not IncidentState.TRIAGE:
+            return None
+        rule = self.policy.rule_for(firing.labels, assessment.severity)
+        aloud = self._is_aloud(rule, assessment.severity)
+        return f"{firing.name} would have opened one that is active, rule {rule.name}" if aloud else None
 
     def _severity(self, firing: Firing, assessment: Assessment, rule: DecisionRule) -> tuple[Severity, str]:
         """What the incident begins with, and how that is said."""
@@ -183,7 +204,8 @@ class Judge:
         within, service = self.policy.history.repeat_within, service_of(firing.labels)
         if within is None or service is None:
             return None
-        for incident in self.world.closed:
+        for known in self.world.closed:
+            incident = self.world.incidents.get(known.id, known)
             ended = ended_at(incident)
             if ended is None or incident.severity not in _REPEATS or service not in incident.services:
                 continue
@@ -192,12 +214,11 @@ class Judge:
                 return incident
         return None
 
-    def _under_umbrella(self, severity: Severity, quiet: bool, what: str) -> Verdict:
+    def _under_umbrella(self, assessment: Assessment, severity: Severity, quiet: bool, what: str) -> Verdict:
         guard, umbrella = self.policy.guard, self.world.umbrella()
         stormy = f"{guard.count} openings within {written(guard.within)} already, so one umbrella incident takes it"
         if umbrella is not None:
-            reason = f"{what}: {stormy}: {umbrella.id}."
-            return Verdict(Where.JOIN, Action.ATTACH, "rate-guard", reason, umbrella.id)
+            return self._into(umbrella, assessment, "rate-guard", f"{what}: {stormy}: {umbrella.id}")
         action = Action.TRIAGE if quiet else Action.OPEN
         return Verdict(Where.UMBRELLA, action, "rate-guard", f"{what}: {stormy}.", severity=severity)
 

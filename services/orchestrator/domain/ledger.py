@@ -107,21 +107,25 @@ class Ledger:
         """The incident holds the key from now on."""
         self._world.holders[key] = self._holders[key] = incident
 
-    def note_opened(self, incident: str) -> None:
-        """It has been opened or reopened: what fires under its key without an incident belongs to it."""
-        self._opened[incident] = None
+    def note_opened(self, *keys: str | None) -> None:
+        """These have an open incident from now on: what fires under them without one belongs to it."""
+        self._opened |= dict.fromkeys(key for key in keys if key is not None and key != UMBRELLA_KEY)
 
     def opened_keys(self) -> list[str]:
-        """The keys of incidents that were opened or reopened."""
-        keys = (self._world.incidents[name].correlation_key for name in self._opened)
-        return [key for key in keys if key is not None and key != UMBRELLA_KEY]
+        """The keys that came to have an open incident."""
+        return list(self._opened)
 
     def carry_out(self, name: str, command: ask.Command, cause: Cause) -> None:
         """Do it, and promote a triage incident that this makes worth it."""
         self._record(name, command, cause)
         why = self._promotion(name)
         if why is not None:
-            self._record(name, ask.Move(Step.PROMOTE), replace(cause, kind=ActorKind.RULE, rule="triage-promotion", reason=why))
+            self.promote(name, replace(cause, kind=ActorKind.RULE, rule="triage-promotion", reason=why))
+
+    def promote(self, name: str, cause: Cause) -> None:
+        """Make a triage incident an active one; another stays as it is."""
+        if self._world.incidents[name].state is IncidentState.TRIAGE:
+            self._record(name, ask.Move(Step.PROMOTE), cause)
 
     def _record(self, name: str, command: ask.Command, cause: Cause) -> None:
         before = self._world.incidents.get(name)

@@ -12,20 +12,20 @@ from services.orchestrator.domain.severity import Found
 
 
 def attach(began: Sequence[tuple[Firing, Found]], floor: bool) -> ask.Attach:
-    """The command that links these firings. The reason of the worst severity is told, where a rule gave it."""
+    """The command that links these firings. What rules found binds the incident, with `floor` what labels say as well."""
     firings = [firing for firing, _ in began]
     states = [firing.state for firing in firings]
-    severity = worst(firing.severity for firing in firings)
-    why = next((found.why for _, found in began if found.rule and found.severity is severity), None)
+    at_least = worst(firing.severity for firing, found in began if floor or found.rule)
+    why = next((found.why for _, found in began if found.rule and found.severity is at_least), None)
     return ask.Attach(
         count=len(firings),
         gating=sum(firing.gating for firing in firings),
-        severity=severity,
+        severity=worst(firing.severity for firing in firings),
         services=_services(firings),
         links=_links(firings),
         examples=examples(firings),
+        at_least=at_least,
         why=why,
-        floor=floor or why is not None,
         muted=states.count(FiringState.MUTED),
         stale=states.count(FiringState.STALE),
     )
@@ -43,21 +43,10 @@ def detach(ended: Sequence[tuple[Firing, FiringState]]) -> ask.Detach:
     )
 
 
-def restate(turned: Sequence[tuple[Firing, FiringState]]) -> list[ask.Restate]:
-    """The commands for firings that turned out to be in another state than each was in before: one for each pair of states."""
-    groups: dict[tuple[FiringState, FiringState], list[Firing]] = {}
-    for firing, before in turned:
-        groups.setdefault((before, firing.state), []).append(firing)
-    return [
-        ask.Restate(before, after, len(alike), examples(alike), gating=sum(firing.gating for firing in alike))
-        for (before, after), alike in groups.items()
-    ]
-
-
-def why_restated(command: ask.Restate) -> str:
-    if command.after is FiringState.FIRING:
-        return "Alertmanager sends them again."
-    return f"They were {command.after} before they were linked."
+def revive(firings: Sequence[Firing]) -> ask.Restate:
+    """The command for stale firings that are heard of again."""
+    gating = sum(firing.gating for firing in firings)
+    return ask.Restate(FiringState.STALE, FiringState.FIRING, len(firings), examples(firings), gating)
 
 
 def why_over(ended: int, anew: int) -> str:

@@ -56,7 +56,7 @@ class Policy:
 
     @cached_property
     def periods(self) -> Periods:
-        return Periods(self.quiet_period, self.triage_quiet_period, self.promotion.persists)
+        return Periods(self.quiet_period, self.triage_quiet_period, self.promotion.persists, self.flapping.within)
 
     def severity_of(self, labels: Mapping[str, str]) -> Severity | None:
         """What the alert's severity label means; None when it is missing or its word is not known."""
@@ -112,3 +112,15 @@ class Policy:
     def refire_reach(self) -> timedelta:
         """How long after its resolution an incident can still be reopened by an alert."""
         return max(self.refire_window, self.history.stable_period)
+
+    @cached_property
+    def memory(self) -> timedelta:
+        """How far back lies what a decision may look at, incidents that are still open apart."""
+        history, breadths = self.history, [rule.breadth for rule in self.severity_rules]
+        spans = [
+            *(self.flapping.within, self.guard.within, self.quiet_period, self.triage_quiet_period, self.refire_reach),
+            *((history.repeat_within or timedelta(0)) + history.stable_period, self.promotion.persists),
+            *(rule.persists for rule in self.severity_rules),
+            *(breadth.within for breadth in (*breadths, self.promotion.breadth, history.combine) if breadth is not None),
+        ]
+        return max(span for span in spans if span is not None)

@@ -1,21 +1,21 @@
 """The recorded log played under another policy, and what would have been different."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from schemas.alerts import AlertReceived
 from schemas.incidents import Actor, Incident
-from schemas.vocabulary import Action, Severity
+from schemas.vocabulary import Action, ActorKind, Severity
 from services.orchestrator.domain import commands as ask
 from services.orchestrator.domain.evidence import Level, SloState
 from services.orchestrator.domain.firings import Firing
 from services.orchestrator.domain.incident import Refusal
 from services.orchestrator.domain.ledger import Outcome
 from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.simulation import Simulation
+from services.orchestrator.domain.simulation import Played, Simulation
 from services.orchestrator.domain.transitions import Step
 
 _OPENS = frozenset({Action.OPEN, Action.TRIAGE})
@@ -85,33 +85,74 @@ class Report:
     counterparts: dict[str, str] = field(default_factory=dict)
 
 
+Compare = Callable[[Decided, Firing, bool], None]
+"""Told of each decision: as it was made, the firing as it would be decided, and whether both are the same."""
+
+NOBODY = Actor(kind=ActorKind.SYSTEM, name="nobody")
+_UNATTENDED = "nobody can act on an incident that was never opened: it counts as over once mitigation would be proposed"
+
+
 class Replay:
     """Plays a log. `first` are the numbers of the first decision and the first incident of it, `opened_later` the incidents
-    that were opened for firings after their decision, by the number of that."""
+    that were opened for firings after their decision, by the number of that, as far as they are known yet."""
 
-    def __init__(self, policy: Policy, first: tuple[int, int], opened_later: Mapping[int, str] | None = None) -> None:
-        self.simulation = Simulation(policy)
+    def __init__(
+        self,
+        policy: Policy,
+        first: tuple[int, int],
+        opened_later: Mapping[int, str] | None = None,
+        *,
+        world: Played | None = None,
+        compared: Compare | None = None,
+    ) -> None:
+        self.simulation = Simulation(policy, world=world)
         self.simulation.world.next_decision, self.simulation.world.next_incident = first
-        self._opened_later = opened_later or {}
+        self._opened_later = dict(opened_later or {})
+        self._compared = compared
+        self._real: set[str] = set()
         self.report = Report()
 
     def play(self, what: Heard | Ordered) -> None:
         """One step of the log."""
-        for outcome in self.simulation.advance(what.at):
-            self._note_turns(outcome)
+        self._advance(what.at)
         if isinstance(what, Ordered):
             self._order(what)
             return
+        if what.decided:
+            self.simulation.world.next_decision = next(iter(what.decided))
         outcome = self.simulation.alerts(what.at, what.alerts, what.slos)
         self._note_turns(outcome)
         for firing in outcome.began:
             self._compare(firing, what.decided)
 
+    def learn(self, decision: int, incident: str) -> None:
+        """One more incident that was opened for a firing after its decision."""
+        self._opened_later[decision] = incident
+        opening = self.report.openings.get(decision)
+        if opening is not None:
+            self._pair(incident, opening.incident)
+
     def finish(self, moment: datetime) -> Report:
-        """What falls due until the end of the log, and then the report."""
+        """What falls due until the moment, and then the report."""
+        self._advance(moment)
+        return self.report
+
+    def _advance(self, moment: datetime) -> None:
         for outcome in self.simulation.advance(moment):
             self._note_turns(outcome)
-        return self.report
+            for name in self.simulation.world.take_proposed():
+                self._leave(name)
+
+    def _leave(self, name: str) -> None:
+        """Mitigation is proposed. People accept it for what they see; nobody does for what is only in the replay."""
+        proposal = self.simulation.world.incidents[name].proposal
+        if proposal is not None and name not in self._real:
+            self.simulation.command(proposal.at, name, ask.Move(Step.RESOLVE), NOBODY, _UNATTENDED)
+
+    def _pair(self, was: str, now: str) -> None:
+        """What is done to the one is done to the other."""
+        self.report.counterparts.setdefault(was, now)
+        self._real.add(self.report.counterparts[was])
 
     def _compare(self, firing: Firing, recorded: Mapping[int, Decided]) -> None:
         now, report = firing.decision, self.report
@@ -121,12 +162,14 @@ class Replay:
             return
         report.decisions += 1
         if was.incident is not None and now.incident is not None:
-            report.counterparts.setdefault(was.incident, now.incident)
+            self._pair(was.incident, now.incident)
         same_incident = (was.incident is None) == (now.incident is None) and (
             was.incident is None or report.counterparts.get(was.incident) == now.incident
         )
-        if (was.action, was.severity, was.rule) == (now.action, now.severity, now.rule) and same_incident:
-            report.same += 1
+        same = (was.action, was.severity, was.rule) == (now.action, now.severity, now.rule) and same_incident
+        report.same += same
+        if self._compared is not None:
+            self._compared(was, firing, same)
         if was.action is not now.action:
             report.moves[was.action, now.action] += 1
         if was.action in _OPENS or now.seq in self._opened_later:
@@ -145,7 +188,10 @@ class Replay:
 
     def _opened(self, firing: Firing, name: str, rule: str, reason: str) -> None:
         assert firing.decision is not None
-        incident = self.simulation.world.incidents[name]
+        incident, was = self.simulation.world.incidents[name], self.report.was_opened.get(firing.decision.seq)
+        real = was.incident if was is not None else self._opened_later.get(firing.decision.seq)
+        if real is not None:
+            self._pair(real, name)
         self.report.openings[firing.decision.seq] = Opening(
             at=incident.opened_at,
             seq=firing.decision.seq,
@@ -160,13 +206,11 @@ class Replay:
 
     def _order(self, what: Ordered) -> None:
         """The person's command on the counterpart of their incident; what does not fit there is counted and left out."""
-        world = self.simulation.world
-        command = _command(what, f"INC-{world.next_incident}")
+        command = _command(what, self.simulation.world.name_like)
         if command is None:
             return
         if isinstance(command, ask.Open):
-            world.next_incident += 1
-            self.report.counterparts[what.incident] = command.id
+            self._pair(what.incident, command.id)
         name = self.report.counterparts.get(what.incident)
         done = self.simulation.command(what.at, name, command, what.actor, what.reason) if name is not None else None
         self.report.inapplicable += done is None or isinstance(done, Refusal)
@@ -181,8 +225,8 @@ _STEPS = {
 }
 
 
-def _command(what: Ordered, name: str) -> ask.Command | None:
-    """The command behind an event; None for what no decision depends on."""
+def _command(what: Ordered, name_like: Callable[[str], str]) -> ask.Command | None:
+    """The command behind an event; None for what no decision depends on. `name_like` names what a person began."""
     word, change = what.type.split(".")[2], what.change
     if word in _STEPS:
         return ask.Move(_STEPS[word])
@@ -191,7 +235,8 @@ def _command(what: Ordered, name: str) -> ask.Command | None:
     if word == "severity_unpinned":
         return ask.Unpin()
     if word == "opened":
-        return ask.Open(name, str(change["uuid"]), str(change["title"]), Severity(change["severity"]), tuple(change["services"]))
+        services, severity = tuple(change["services"]), Severity(change["severity"])
+        return ask.Open(name_like(what.incident), str(change["uuid"]), str(change["title"]), severity, services)
     return None
 
 

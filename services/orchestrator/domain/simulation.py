@@ -5,12 +5,13 @@ earnest, so what is recorded, replayed under the policy that was in force, comes
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from heapq import heappop, heappush
 
 from schemas.alerts import AlertReceived
 from schemas.incidents import Actor, Incident, IncidentEvent
+from services.matching import Selector
 from services.orchestrator.domain import commands as ask
 from services.orchestrator.domain.deciding import Batch
 from services.orchestrator.domain.evidence import SloState
@@ -18,6 +19,7 @@ from services.orchestrator.domain.firings import Firing
 from services.orchestrator.domain.happen import record
 from services.orchestrator.domain.incident import Context, Periods, Refusal, decide, next_due
 from services.orchestrator.domain.ledger import Outcome
+from services.orchestrator.domain.maintenance import Planned
 from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.transitions import Step
 from services.orchestrator.domain.world import World
@@ -34,6 +36,13 @@ class Played(World):
     _incident_moments: list[tuple[datetime, str]] = field(default_factory=list)
     _firing_moments: list[tuple[datetime, str]] = field(default_factory=list)
     _waiting: dict[str, dict[str, None]] = field(default_factory=dict)
+    _proposed: list[str] = field(default_factory=list)
+    _releases: list[tuple[datetime, int, Selector]] = field(default_factory=list)
+
+    def name_like(self, incident: str) -> str:
+        """The name of what a person began, who called it this."""
+        del incident
+        return self.new_name(self.next_decision)
 
     def put(self, incident: Incident) -> None:
         before = self.incidents.get(incident.id)
@@ -44,6 +53,13 @@ class Played(World):
             heappush(self._incident_moments, (due, incident.id))
         if incident.resolved_at is not None and (before is None or before.resolved_at != incident.resolved_at):
             self.closed = [incident, *self.closed][:CLOSED]
+        if incident.proposal is not None and (before is None or before.proposal is None):
+            self._proposed.append(incident.id)
+
+    def take_proposed(self) -> list[str]:
+        """The incidents for which mitigation has been proposed since this was last asked."""
+        taken, self._proposed = self._proposed, []
+        return taken
 
     def keep(self, firing: Firing) -> None:
         super().keep(firing)
@@ -81,8 +97,21 @@ class Played(World):
 
     def next_moment(self) -> datetime | None:
         """The next moment that something may wait for."""
-        heads = [moments[0][0] for moments in (self._incident_moments, self._firing_moments) if moments]
-        return min(heads, default=None)
+        waiting = (self._incident_moments, self._firing_moments, self._releases)
+        return min((moments[0][0] for moments in waiting if moments), default=None)
+
+    def expect_release(self, planned: Planned) -> None:
+        """A maintenance is ended before its time."""
+        if planned.ended_at is not None:
+            heappush(self._releases, (planned.ended_at, planned.number, planned.maintenance.selector))
+
+    def release(self, now: datetime) -> None:
+        """Firings that were expected because of a maintenance that has been ended are to be looked at again."""
+        while self._releases and self._releases[0][0] <= now:
+            selector = heappop(self._releases)[2]
+            for firing in list(self.latest.values()):
+                if firing.ends_at is None and selector.matches(firing.labels):
+                    self.keep(replace(firing, recheck_at=now))
 
 
 def _number(firing: Firing) -> int:
@@ -97,10 +126,21 @@ class Simulation:
         self._policy, self._telling = policy, telling
         self.world = world or Played(1, 1)
         self.world.periods, self.world.maintenance = policy.periods, policy.maintenance
+        self._planned: Sequence[Planned] = ()
+
+    def plan(self, planned: Sequence[Planned]) -> None:
+        """All that people have planned so far, beside the policy's own maintenance."""
+        known = {(each.number, each.ended_at) for each in self._planned}
+        for each in planned:
+            if (each.number, each.ended_at) not in known:
+                self.world.expect_release(each)
+        self._planned = planned
 
     def advance(self, moment: datetime) -> Iterable[Outcome]:
         """Do whatever falls due up to the moment, each at its own."""
         while (due := self.world.next_moment()) is not None and due <= moment:
+            self._expect(due)
+            self.world.release(due)
             batch = Batch(self._policy, self.world, due, telling=self._telling)
             batch.catch_up()
             batch.adopt(self.world.waiting(batch.opened_keys))
@@ -109,10 +149,21 @@ class Simulation:
     def alerts(self, moment: datetime, alerts: Sequence[AlertReceived], slos: Mapping[str, SloState] | None = None) -> Outcome:
         """Decide the alerts at the moment; everything due until then has been done."""
         self.world.slos = slos or {}
+        self._expect(moment)
         batch = Batch(self._policy, self.world, moment, telling=self._telling)
         batch.decide(alerts)
         batch.adopt(self.world.waiting(batch.opened_keys))
         return batch.outcome()
+
+    def _expect(self, moment: datetime) -> None:
+        """What was planned at that moment, and not ended."""
+        if self._planned:
+            then = (
+                each.maintenance
+                for each in self._planned
+                if each.created_at <= moment and (each.ended_at is None or moment < each.ended_at)
+            )
+            self.world.maintenance = (*self._policy.maintenance, *then)
 
     def command(
         self, moment: datetime, incident: str, command: ask.Command, actor: Actor, reason: str

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from schemas.ids import incident_id, incident_number
 from schemas.incidents import Incident
 from schemas.vocabulary import IncidentState
 from services.orchestrator.domain.evidence import SloState
@@ -49,12 +50,27 @@ class World:
             self.put(incident)
         return self
 
+    def new_name(self, decision: int) -> str:
+        """The name of an incident that is opened for the firing with this decision."""
+        del decision  # in earnest incidents are numbered
+        self.next_incident += 1
+        return incident_id(self.next_incident - 1)
+
     def put(self, incident: Incident) -> None:
         """The incident as it now is."""
         self.incidents[incident.id] = incident
         _mark(self._open, incident)
         for service in incident.services:
             _mark(self._by_service.setdefault(service, {}), incident)
+
+    @property
+    def open_count(self) -> int:
+        """How many incidents are open."""
+        return len(self._open)
+
+    def widen(self, name: str, service: str) -> None:
+        """The incident is about this service as well, which it will be told with the rest of the batch."""
+        _mark(self._by_service.setdefault(service, {}), self.incidents[name])
 
     def keep(self, firing: Firing) -> None:
         """The alert's latest firing as it now is."""
@@ -84,12 +100,12 @@ class World:
         return other is not None and other.id != incident.id and other.state.open
 
     def open_on(self, service: str, environment: str | None) -> Incident | None:
-        """The oldest open incident of the service in this environment; where one side does not say, it agrees."""
-        for name in self._by_service.get(service, ()):
-            incident = self.incidents[name]
-            if incident.correlation_key != UMBRELLA_KEY and _agree(incident.environment, environment):
-                return incident
-        return None
+        """The oldest open incident of the service in this environment; where one side does not say, it agrees. Drills and
+        umbrellas are about no service in particular."""
+        here = (self.incidents[name] for name in self._by_service.get(service, ()))
+        real = (each for each in here if not each.drill and each.correlation_key != UMBRELLA_KEY)
+        agreeing = (each for each in real if _agree(each.environment, environment))
+        return min(agreeing, key=_number, default=None)
 
     def umbrella(self) -> Incident | None:
         incident = self.incidents.get(self.holders.get(UMBRELLA_KEY, ""))
@@ -108,6 +124,10 @@ def _mark(among: dict[str, None], incident: Incident) -> None:
         among[incident.id] = None
     else:
         among.pop(incident.id, None)
+
+
+def _number(incident: Incident) -> int:
+    return incident_number(incident.id) or 0
 
 
 def _agree(one: str | None, other: str | None) -> bool:

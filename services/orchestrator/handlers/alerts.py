@@ -39,3 +39,5 @@ class Intake:
                 self._metrics.receipt_to_decision.observe(max(0.0, (now - firing.received_at).total_seconds()))
         if outcome.events or any(firing.recheck_at for firing in outcome.began):
             self._journal.wake()
+        else:
+            self._journal.tell()

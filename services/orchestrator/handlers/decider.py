@@ -16,6 +16,7 @@ from services.orchestrator.domain.ledger import Outcome
 from services.orchestrator.domain.maintenance import Maintenance
 from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.world import GUARD_KEY, UMBRELLA_KEY, World, pin_key
+from services.orchestrator.handlers.archive import PolicyArchive
 from services.orchestrator.handlers.journal import Journal
 from services.orchestrator.store import firings, incidents, keys, turns
 from services.runtime.clock import Clock
@@ -23,24 +24,28 @@ from services.runtime.clock import Clock
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What decisions look at besides alerts and incidents: the policy in force, maintenance windows, service levels."""
+    """What decisions look at besides alerts and incidents: the policy in force, maintenance that people planned,
+    service levels."""
 
     policy: Callable[[], Policy]
-    maintenance: Callable[[AsyncConnection], Awaitable[Sequence[Maintenance]]]
+    planned: Callable[[AsyncConnection], Awaitable[Sequence[Maintenance]]]
     slos: Callable[[], Mapping[str, SloState]]
 
 
 class Decider:
     """Decides in the caller's serial transaction."""
 
-    def __init__(self, journal: Journal, around: Surroundings, clock: Clock) -> None:
-        self._journal, self._around, self._clock = journal, around, clock
+    def __init__(self, journal: Journal, around: Surroundings, clock: Clock, archive: PolicyArchive | None = None) -> None:
+        """Without an archive nobody will ever ask for the policy of then."""
+        self._journal, self._around, self._clock, self._archive = journal, around, clock, archive
 
     async def decide(
         self, connection: AsyncConnection, alerts: Sequence[AlertReceived] = (), incidents: Collection[str] = ()
     ) -> Outcome:
         """Decide the alerts and whatever is due by now; of incidents, those that the alerts concern and the ones named."""
         policy, now = self._around.policy(), self._clock.now()
+        if self._archive is not None:
+            await self._archive.keep(connection, policy.version, now)
         world = await self._world(connection, policy, now, alerts, incidents)
         known, first = set(world.latest), world.next_decision
         batch = Batch(policy, world, now)
@@ -74,7 +79,7 @@ class Decider:
             groups=groups,
             due=due,
             closed=await self._closed(connection, policy, now),
-            maintenance=await self._around.maintenance(connection),
+            maintenance=(*policy.maintenance, *await self._around.planned(connection)),
             slos=self._around.slos(),
         )
         if _may_depend(policy, alerts, due):

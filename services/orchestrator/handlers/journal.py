@@ -1,6 +1,6 @@
 """Storing what happened to incidents: events, state, messages and timers, all in the caller's transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,11 +24,15 @@ RECHECK = "recheck"
 
 @dataclass
 class Journal:
-    """`wake` is called after the commit: the outbox relay and the timers may have something to do."""
+    """`wake` is called after the commit: the outbox relay and the timers may have something to do.
+
+    `followers` are told of every commit that decides or does something, whether there is anything to be published or not.
+    """
 
     outbox: Outbox
     work: Work
     timers: Sequence[Worker] = ()
+    followers: Sequence[Callable[[], None]] = ()
 
     async def store(
         self, connection: AsyncConnection, happened: Sequence[IncidentEvent], periods: Periods, position: int
@@ -62,6 +66,12 @@ class Journal:
         self.outbox.wake()
         for worker in self.timers:
             worker.wake()
+        self.tell()
+
+    def tell(self) -> None:
+        """Something was committed."""
+        for follow in self.followers:
+            follow()
 
 
 def message_of(event: IncidentEvent) -> Message:

@@ -1,12 +1,10 @@
 """What can be asked: reads that answer in the API's shapes."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from schemas.incidents import Incident
-from services.orchestrator.domain.firings import Firing
-from services.orchestrator.domain.ledger import Turn
-from services.orchestrator.store import firings, incidents, notices, turns
+from services.orchestrator.handlers import shapes
+from services.orchestrator.store import firings, incidents, notices
 from services.runtime.db import Database
 
 
@@ -42,61 +40,4 @@ class Views:
     async def alerts(self, *, incident: str | None, state: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
         async with self._database.read() as connection:
             page = await firings.page(connection, incident=incident, state=state, before=before, limit=limit)
-        return [_alert(firing) for firing in page]
-
-    async def explain(self, fingerprint: str) -> dict[str, Any] | None:
-        """Every firing of an alert with its decision, newest first; None until something was decided about it."""
-        async with self._database.read() as connection:
-            history = await firings.history(connection, fingerprint)
-            later = await turns.of(connection, [firing.decision.seq for firing in history if firing.decision])
-        if not history:
-            return None
-        return {
-            "fingerprint": fingerprint,
-            "labels": dict(history[0].labels),
-            "firings": [_firing(firing) | {"decision": _decision(firing), "later": _later(firing, later)} for firing in history],
-        }
-
-
-def _firing(firing: Firing) -> dict[str, Any]:
-    return {
-        "starts_at": firing.starts_at,
-        "ends_at": firing.ends_at,
-        "last_seen": firing.last_seen,
-        "state": firing.state,
-        "muted_by": firing.muted_by,
-    }
-
-
-def _later(firing: Firing, later: Mapping[int, Sequence[Turn]]) -> list[dict[str, Any]]:
-    """What became of it since, oldest first."""
-    happened = later.get(firing.decision.seq, ()) if firing.decision else ()
-    return [{"at": turn.at, "event": turn.event, "incident": turn.incident, "reason": turn.reason} for turn in happened]
-
-
-def _decision(firing: Firing) -> dict[str, Any]:
-    decision = firing.decision
-    assert decision is not None
-    return {
-        "seq": decision.seq,
-        "action": decision.action,
-        "incident": decision.incident,
-        "severity": decision.severity,
-        "rule": decision.rule,
-        "policy": decision.policy,
-        "at": decision.at,
-        "reason": decision.reason,
-        "facts": dict(decision.facts),
-    }
-
-
-def _alert(firing: Firing) -> dict[str, Any]:
-    known = {
-        "fingerprint": firing.fingerprint,
-        "name": firing.name,
-        "severity": firing.severity,
-        "labels": dict(firing.labels),
-        "annotations": dict(firing.annotations),
-        "generator_url": firing.generator_url,
-    }
-    return known | _firing(firing) | {"decision": _decision(firing)}
+        return [shapes.alert(firing) for firing in page]

@@ -206,7 +206,7 @@ def to_firing(row: Row[Any]) -> Firing:
         severity=Severity(row.severity) if row.severity else None,
         key=row.key,
         incident=row.incident,
-        begins=tuple(map(datetime.fromisoformat, row.begins)),
+        begins=tuple(map(datetime.fromisoformat, row.begins or ())),
         recheck_at=row.recheck_at,
         closed_at=row.closed_at,
         closed_before=row.closed_before,

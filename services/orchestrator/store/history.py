@@ -4,7 +4,8 @@ It is what is stored anyway: firings with their decisions and ends, and what peo
 order is enough; the ends of firings wait until the decision before which they were heard.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heappop, heappush
@@ -21,14 +22,14 @@ from services.orchestrator.domain.replaying import Decided, Heard, Ordered, know
 from services.orchestrator.store.tables import events, firings, incidents, turns
 
 CHUNK = 5000
-_RELEVANT = tuple(
+RELEVANT = tuple(
     f"tocsin.incident.{word}.v1"
     for word in (
         "opened", "severity_changed", "severity_unpinned", "promoted", "mitigated", "resolved", "reopened", "dismissed",
     )
 )  # fmt: skip
 
-_COLUMNS = (
+COLUMNS = (
     firings.c.seq,
     firings.c.fingerprint,
     cast(firings.c.labels, Text).label("labels"),
@@ -82,10 +83,9 @@ async def opened_later(connection: AsyncConnection, since: datetime) -> dict[int
 
 async def log(connection: AsyncConnection, since: datetime, first: int) -> AsyncIterator[Heard | Ordered]:
     """Everything that decisions depended on, in its order, from the decision `first` on."""
-    orders = await _orders(connection, since)
-    assembly, after = _Assembly(orders), first - 1
+    assembly, after = Assembly(deque(await _orders(connection, since))), first - 1
     while True:
-        query = select(*_COLUMNS).where(firings.c.seq > after).order_by(firings.c.seq).limit(CHUNK)
+        query = select(*COLUMNS).where(firings.c.seq > after).order_by(firings.c.seq).limit(CHUNK)
         rows = (await connection.execute(query)).all()
         for row in rows:
             for step in assembly.take(row):
@@ -97,30 +97,37 @@ async def log(connection: AsyncConnection, since: datetime, first: int) -> Async
         yield step
 
 
-async def _orders(connection: AsyncConnection, since: datetime) -> Sequence[tuple[int, Ordered]]:
+async def _orders(connection: AsyncConnection, since: datetime) -> list[tuple[int, Ordered]]:
     """What people did, with the number of the decision before which they did it."""
-    mine = events.c.type.in_(_RELEVANT) & (events.c.recorded_at >= since)
+    mine = events.c.type.in_(RELEVANT) & (events.c.recorded_at >= since)
     query = select(events).where(mine).order_by(events.c.position, events.c.recorded_at, events.c.incident, events.c.version)
-    found = []
-    for row in await connection.execute(query):
+    return list(ordered(await connection.execute(query)))
+
+
+def ordered(rows: Iterable[Row[Any]]) -> Iterator[tuple[int, Ordered]]:
+    """Of these events what people did, each with the number of the decision before which they did it."""
+    for row in rows:
         actor = Actor.model_validate(row.actor)
         if actor.kind is ActorKind.PERSON:
-            found.append((row.position, Ordered(row.recorded_at, row.incident, row.type, row.change, actor, row.reason)))
-    return found
+            yield row.position, Ordered(row.recorded_at, row.incident, row.type, row.change, actor, row.reason)
 
 
 @dataclass
-class _Assembly:
+class Assembly:
     """Puts decisions, ends and orders into their order, and what was decided at one moment into one batch."""
 
-    orders: Sequence[tuple[int, Ordered]]
-    _next_order: int = 0
+    orders: deque[tuple[int, Ordered]] = field(default_factory=deque)
     _ends: list[tuple[int, datetime, int, AlertReceived]] = field(default_factory=list)
     _labels: dict[str, dict[str, str]] = field(default_factory=dict)
     _batch: Heard | None = None
 
+    def expect(self, orders: Iterable[tuple[int, Ordered]]) -> None:
+        """What people did after everything that is known so far."""
+        self.orders.extend(orders)
+
     def take(self, row: Row[Any]) -> Iterator[Heard | Ordered]:
-        yield from self._before(row.seq)
+        """The next decision. Its firing's end, if there is one, comes in its turn."""
+        yield from self.before(row.seq)
         facts = from_json(row.facts)
         alert = self._alert(row, facts)
         decided = Decided(
@@ -131,18 +138,37 @@ class _Assembly:
             row.rule,
         )
         yield from self._add(row.decided_at, alert, decided, facts)
-        over_unseen = row.closed_before is not None and row.closed_before <= row.seq
-        if row.closed_before is not None and row.closed_at is not None and not over_unseen:
-            end = alert.model_copy(update={"status": AlertStatus.RESOLVED, "ends_at": row.ends_at, "received_at": row.closed_at})
-            heappush(self._ends, (row.closed_before, row.closed_at, row.seq, end))
+        self.end(row)
+
+    def end(self, row: Row[Any]) -> None:
+        """The firing of a decision that was taken ended, if it did after that."""
+        if row.closed_before is None or row.closed_at is None or row.closed_before <= row.seq:
+            return
+        over = AlertReceived.model_construct(
+            fingerprint=row.fingerprint,
+            status=AlertStatus.RESOLVED,
+            labels={},
+            annotations={},
+            starts_at=row.received_at,
+            ends_at=row.ends_at,
+            generator_url="",
+            received_at=row.closed_at,
+        )
+        heappush(self._ends, (row.closed_before, row.closed_at, row.seq, over))
+
+    def forget(self, alerts: int) -> None:
+        """Keep the labels of at most so many alerts; they are read anew."""
+        if len(self._labels) > alerts:
+            self._labels = {}
 
     def rest(self) -> Iterator[Heard | Ordered]:
         """What came after the last decision."""
-        yield from self._before(None)
+        yield from self.before(None)
         if self._batch is not None:
             yield self._batch
+            self._batch = None
 
-    def _before(self, number: int | None) -> Iterator[Heard | Ordered]:
+    def before(self, number: int | None) -> Iterator[Heard | Ordered]:
         """Ends and orders before the decision with this number, whichever came first."""
         while True:
             end, order = self._end_before(number), self._order_before(number)
@@ -152,7 +178,7 @@ class _Assembly:
                 heappop(self._ends)
                 yield from self._add(end[1], end[3], None, {})
             elif order is not None:
-                self._next_order += 1
+                self.orders.popleft()
                 if self._batch is not None:
                     yield self._batch
                     self._batch = None
@@ -162,10 +188,7 @@ class _Assembly:
         return self._ends[0] if self._ends and (number is None or self._ends[0][0] <= number) else None
 
     def _order_before(self, number: int | None) -> tuple[int, Ordered] | None:
-        if self._next_order >= len(self.orders):
-            return None
-        order = self.orders[self._next_order]
-        return order if number is None or order[0] <= number else None
+        return self.orders[0] if self.orders and (number is None or self.orders[0][0] <= number) else None
 
     def _add(
         self, at: datetime, alert: AlertReceived, decided: Decided | None, facts: dict[str, Any]

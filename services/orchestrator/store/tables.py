@@ -3,6 +3,10 @@
 In `firings` the columns `decided_…`, `action`, `rule`, `policy`, `reason` and `facts` are the decision, which never changes;
 `incident` and `severity` are what the firing belongs to now. `closed_before` and an event's `position` are the number of the next
 decision at that moment: they give the order of everything that decisions depend on, whatever clocks say.
+
+`shadows` are candidates that ran beside the policy; `first` is the first decision that was compared, `position` the next one to
+be. In `shadow_decisions` and `shadow_openings` stands what they would have decided and opened, by the number of the decision
+behind it; `was` is what was done in earnest.
 """
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, text
@@ -47,7 +51,7 @@ firings = Table(
     Column("reason", Text, nullable=False),
     Column("facts", JSON, nullable=False),
     Column("key", Text, nullable=False, server_default=text("''")),
-    Column("begins", JSON, nullable=False, server_default="[]"),
+    Column("begins", JSON),
     Column("recheck_at", UtcDateTime),
     Column("closed_at", UtcDateTime),
     Column("closed_before", BigInteger),
@@ -129,6 +133,7 @@ events = Table(
     Column("text", Text, nullable=False),
     Column("change", JSON, nullable=False),
     Column("position", BigInteger, nullable=False, server_default="0"),
+    Index("events_position", "position"),
 )
 
 notices = Table(
@@ -175,3 +180,47 @@ maintenance = Table(
 )
 """`starts` is by the clock on the wall in `zone`, `duration` in seconds. `over_at`: after that it covers nothing any more.
 `revision` numbers the changes of the whole table, so that its highest one tells whether anything has changed."""
+
+shadows = Table(
+    "shadows",
+    metadata,
+    Column("policy", Text, primary_key=True),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+    Column("leader", Text),
+    Column("lease_until", UtcDateTime),
+)
+
+shadow_decisions = Table(
+    "shadow_decisions",
+    metadata,
+    Column("policy", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("was", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("incident", Text),
+    Column("severity", Text),
+    Column("rule", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("same", Boolean, nullable=False),
+    Index("shadow_decisions_age", "policy", "at"),
+)
+
+shadow_openings = Table(
+    "shadow_openings",
+    metadata,
+    Column("policy", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("was", Text),
+    Column("would_be", Text),
+    Column("severity", Text),
+    Column("quiet", Boolean),
+    Column("rule", Text),
+    Column("reason", Text),
+    Column("ended_at", UtcDateTime),
+    Index("shadow_openings_age", "policy", "at"),
+)

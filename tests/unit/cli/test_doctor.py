@@ -13,6 +13,7 @@ from services.cli.doctor import evidence, files, outside, standing
 from services.cli.doctor.finding import Finding, Status
 from services.config import AccessSection, Config, ConfigFile, SlackSection, Token
 from services.process import Settings, storage_lock
+from tests.support.alertmanager_standin import Standin
 from tests.support.numbers import WORDS, NumberServer
 from tests.support.processes import free_port
 from tests.support.slack import SlackServer
@@ -217,6 +218,32 @@ async def test_a_prometheus_that_is_not_asked_anything_is_no_failure(tmp_path: P
         found += await evidence.prometheus(ConfigFile.open(file))
     found += await evidence.prometheus(None)
     assert [finding.status for finding in found] == [Status.OK, Status.WARN, Status.WARN]
+
+
+async def found_about(url: str, tmp_path: Path) -> Finding:
+    file = tmp_path / "tocsin.yaml"
+    file.write_text(f"alertmanager: {{urls: ['{url}'], timeout: 5s}}\n")
+    return await outside.alertmanager(ConfigFile.open(file))
+
+
+async def test_an_alertmanager_that_answers_is_named_with_its_release(tmp_path: Path) -> None:
+    with Standin().serving() as url:
+        finding = await found_about(url, tmp_path)
+    assert (finding.status, finding.text) == (Status.OK, f"{url} (0.25.0) can be asked for what fires")
+
+
+async def test_an_alertmanager_that_does_not_answer_is_warned_of(tmp_path: Path) -> None:
+    finding = await found_about(f"http://127.0.0.1:{free_port()}", tmp_path)
+    assert finding.status is Status.WARN
+    assert "cannot be asked" in finding.text
+    assert "after 8h that is stale" in finding.hint
+
+
+async def test_without_an_alertmanager_it_is_said_what_happens(tmp_path: Path) -> None:
+    assert (await outside.alertmanager(ConfigFile.open(None))).text == (
+        "not configured, an alert that was not heard of for 8h is shown as stale"
+    )
+    assert (await outside.alertmanager(None)).status is Status.WARN
 
 
 async def test_a_server_that_is_not_ready_fails() -> None:

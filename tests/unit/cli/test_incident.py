@@ -77,6 +77,34 @@ def test_a_fired_alert_is_decided_explained_and_told(running: Running) -> None:
     running.done("fire", "DiskFull", "--severity", "s1", "--label", "service=db", "--resolve")
 
 
+def test_two_incidents_become_one_and_one_becomes_two(running: Running) -> None:
+    slow, down = [
+        running.done("fire", name, "--severity", "s2", "--label", "service=queue", "--label", f"env={env}")["fingerprint"]
+        for name, env in (("QueueSlow", "a"), ("QueueDown", "b"))
+    ]
+    first, second = [str(decided(running, fingerprint)["incident"]) for fingerprint in (slow, down)]
+    assert running.done("incident", "merge", second, "--into", first, "-r", "same cause")["id"] == first
+    assert f"merged into {first}" in running("incident", "show", second).out
+    assert f"into {first}, which has its alerts now" in running("explain", second).out
+    new = running.done("incident", "split", first, "--alert", down, "--title", "Broker", "-s", "s1", "-r", "another cause")
+    assert (new["title"], new["severity"], new["alerts"]["firing"]) == ("Broker", "S1", 1)
+    explained = running("explain", down).out
+    assert f"moved {first}: {second} was merged into {first} by" in explained
+    assert f"moved {new['id']}: split out of {first} by" in explained
+    assert "An S1 or S2 alert opens an incident" in explained
+    assert decided(running, down)["policy"] in explained
+    assert f"moved {first}, moved {new['id']}" in running("explain", new["id"]).out
+
+
+def test_a_refused_merge_or_split_says_what_else_can_be_done(running: Running) -> None:
+    fingerprint = running.done("fire", "Alone", "--severity", "s2", "--label", "service=alone")["fingerprint"]
+    name = str(decided(running, fingerprint)["incident"])
+    assert "cannot be merged into itself" in running("incident", "merge", name, "--into", name, "-r", "x").err
+    refused = running("incident", "split", name, "--alert", fingerprint, "-r", "x")
+    assert (refused.status, refused.out) == (1, "")
+    assert "declare that one and merge" in " ".join(refused.err.split())
+
+
 def test_deliveries_are_listed_and_a_sent_one_is_not_sent_again(running: Running) -> None:
     name = declared(running)
     deadline = time.monotonic() + 10

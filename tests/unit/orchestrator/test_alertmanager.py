@@ -90,6 +90,12 @@ async def test_one_peer_that_is_away_makes_the_answer_incomplete_and_spoils_noth
     assert reply.troubles[away].startswith("cannot be asked: ")
 
 
+async def test_one_that_does_not_say_since_when_it_runs_is_not_believed() -> None:
+    peer = Standin(an_item("01"))
+    peer.routes["/api/v2/status"] = answering({"versionInfo": {"version": "0.25.0"}})
+    assert await trouble(peer) == "its status is none of Alertmanager's: is the address right?"
+
+
 @pytest.mark.parametrize("path", ["/api/v2/alerts", "/api/v2/status"])
 @pytest.mark.parametrize(
     ("respond", "words"),

@@ -1,59 +1,15 @@
 """What becomes of each firing, and what that does to incidents."""
 
 from dataclasses import replace
-from datetime import datetime
 from itertools import permutations
 
 import pytest
 
-from schemas.alerts import AlertReceived
-from schemas.incidents import Incident
 from schemas.vocabulary import Action, FiringState, IncidentState, Severity
 from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.deciding import Batch
-from services.orchestrator.domain.firings import Firing
-from services.orchestrator.domain.happen import record
-from services.orchestrator.domain.incident import Context, Refusal, decide
-from services.orchestrator.domain.ledger import Outcome
-from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.transitions import Step
-from services.orchestrator.domain.world import World
-from tests.builders import ANN, NOW, POLICY, an_alert, minutes, resolved
-
-
-class Desk:
-    """Decides batch after batch against what it keeps, as the store would."""
-
-    def __init__(self, policy: Policy = POLICY) -> None:
-        self.policy, self.world = policy, World(1, 1)
-        self.firings: dict[int, Firing] = {}
-        self.types: list[str] = []
-
-    @property
-    def latest(self) -> dict[str, Firing]:
-        return self.world.latest
-
-    @property
-    def incidents(self) -> dict[str, Incident]:
-        return self.world.incidents
-
-    def take(self, *alerts: AlertReceived, now: datetime = NOW) -> Outcome:
-        batch = Batch(self.policy, self.world, now)
-        batch.decide(alerts)
-        batch.adopt(list(self.latest.values()))
-        outcome = batch.outcome()
-        for firing in [*outcome.changed, *outcome.began]:
-            assert firing.decision
-            self.firings[firing.decision.seq] = firing
-        self.types += [event.type.split(".")[2] for event in outcome.events]
-        return outcome
-
-    def order(self, name: str, command: ask.Command, now: datetime = NOW) -> None:
-        changes = decide(self.incidents[name], command, Context(now, self.policy.periods))
-        assert not isinstance(changes, Refusal), changes
-        after, _ = record(name, self.incidents[name], changes, actor=ANN, reason="because", now=now)
-        assert after
-        self.world.put(after)
+from tests.builders import NOW, POLICY, an_alert, minutes, resolved
+from tests.support.desk import Desk
 
 
 @pytest.fixture

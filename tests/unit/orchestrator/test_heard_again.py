@@ -11,7 +11,7 @@ from services.orchestrator.domain import commands as ask
 from services.orchestrator.domain.firings import News, observe
 from services.orchestrator.domain.transitions import Step
 from tests.builders import NOW, an_alert, minutes, resolved
-from tests.unit.orchestrator.test_deciding import Desk
+from tests.support.desk import Desk
 
 FIRING, MUTED, STALE, RESOLVED = FiringState.FIRING, FiringState.MUTED, FiringState.STALE, FiringState.RESOLVED
 

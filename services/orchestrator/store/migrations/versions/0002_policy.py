@@ -23,7 +23,7 @@ def upgrade() -> None:
 def _firings() -> None:
     for column in (
         sa.Column("key", sa.Text, nullable=False, server_default=sa.text("''")),
-        sa.Column("begins", sa.JSON, nullable=False, server_default="[]"),
+        sa.Column("begins", sa.JSON),
         sa.Column("recheck_at", UtcDateTime),
         sa.Column("closed_at", UtcDateTime),
         sa.Column("closed_before", sa.BigInteger),
