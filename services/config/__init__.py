@@ -25,7 +25,18 @@ from services.config.policy import (
     TimersSection,
     TriageSection,
 )
-from services.config.rotations import Feed, FeedsSection, Hours, Layer, Member, Rotation, days_of, minutes_of, wall_moment
+from services.config.rotations import (
+    Feed,
+    FeedsSection,
+    Hours,
+    Layer,
+    Member,
+    Rotation,
+    days_of,
+    minutes_of,
+    wall_moment,
+    written_interval,
+)
 from services.runtime.yamlfile import Section
 
 __all__ = [
@@ -68,4 +79,5 @@ __all__ = [
     "days_of",
     "minutes_of",
     "wall_moment",
+    "written_interval",
 ]

@@ -74,7 +74,7 @@ async def _database(settings: Settings, service: str) -> Finding:
     if not settings.database and not path.exists():
         return warn(check, f"{path} does not exist", "It is made at the first start.")
     try:
-        async with _opened(settings, service) as database:
+        async with opened(settings, service) as database:
             revision = await _revision(database)
     except (DatabaseUnavailable, SQLAlchemyError) as error:
         reason = getattr(error, "detail", None) or str(error).splitlines()[0]
@@ -83,7 +83,8 @@ async def _database(settings: Settings, service: str) -> Finding:
 
 
 @asynccontextmanager
-async def _opened(settings: Settings, service: str) -> AsyncIterator[Database]:
+async def opened(settings: Settings, service: str) -> AsyncIterator[Database]:
+    """A service's database, closed at the end."""
     database = open_database(settings, service)
     try:
         yield database
@@ -132,7 +133,7 @@ async def _database_time(settings: Settings) -> tuple[str, datetime] | None:
     if not settings.database:
         return None
     try:
-        async with _opened(settings, "orchestrator") as database, database.read() as connection:
+        async with opened(settings, "orchestrator") as database, database.read() as connection:
             moment: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
     except (DatabaseUnavailable, SQLAlchemyError):
         return None

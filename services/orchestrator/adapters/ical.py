@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 import httpx2
 
-from services.orchestrator.domain.feeds import Entry, NoFeed
+from services.orchestrator.domain.feeds import Entry, Fetched, NoFeed, Unchanged
 from services.orchestrator.domain.labels import one_line
 from services.runtime.addresses import ForbiddenAddress, Resolve, permitted, resolve
 from services.windows import moment_of
@@ -48,19 +48,6 @@ class Place:
     url_file: Path | None = None
     file: Path | None = None
     allowed: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """A calendar, and the tag to show when it is asked for again."""
-
-    body: bytes = field(repr=False)
-    tag: str
-
-
-@dataclass(frozen=True)
-class Unchanged:
-    """It is as it was when the tag was given."""
 
 
 class _Refused(Exception):
@@ -189,7 +176,7 @@ def _check(target: SplitResult, answer: httpx2.Response) -> None:
         raise _Refused(f"{host} answers compressed, which was not asked for")
 
 
-async def expand(body: bytes, zone: ZoneInfo, start: datetime, end: datetime, seconds: int = COMPUTING) -> list[Entry] | NoFeed:
+async def expand(zone: ZoneInfo, body: bytes, start: datetime, end: datetime, seconds: int = COMPUTING) -> list[Entry] | NoFeed:
     """What stands in the calendar between the two moments. Dates, and times without a zone, are by the clocks of `zone`."""
     asked = {"start": start.isoformat(), "end": end.isoformat(), "most": MOST_EVENTS}
     command = [sys.executable, "-I", str(_CHILD), str(seconds)]

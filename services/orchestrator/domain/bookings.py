@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 
 from schemas.vocabulary import Role
-from services.orchestrator.domain.oncall import shifts
-from services.orchestrator.domain.rotation import Override, Rotation, Shift
+from services.orchestrator.domain.rotation import Rotation, Shift
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,14 @@ class DoubleBooking:
 
 
 def double_bookings(
-    rotations: Sequence[Rotation], overrides: Mapping[str, Sequence[Override]], start: datetime, end: datetime
+    rotations: Sequence[Rotation], timelines: Mapping[str, Sequence[Shift]], start: datetime, end: datetime
 ) -> list[DoubleBooking]:
-    """All of them in that time, in order."""
+    """All of them in that time, in order. `timelines` are the shifts of that time by the name of the rotation."""
     roles = {rotation.name: rotation.role for rotation in rotations}
     booked: dict[str, list[Shift]] = {}
-    for rotation in rotations:
-        for shift in shifts(rotation, overrides.get(rotation.name, ()), start, end):
-            if shift.person is not None:
-                booked.setdefault(shift.person, []).append(shift)
+    for shift in chain.from_iterable(timelines.values()):
+        if shift.person is not None:
+            booked.setdefault(shift.person, []).append(shift)
     of_people = [found for mine in booked.values() for found in _joined(_twice(mine, roles))]
     of_calendars = [found for rotation in rotations for found in _clashes(rotation, start, end)]
     return sorted([*of_people, *of_calendars], key=lambda found: (found.start, found.people, found.rotations))

@@ -26,6 +26,19 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Fetched:
+    """A calendar, and the tag to show when it is asked for again."""
+
+    body: bytes = field(repr=False)
+    tag: str
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """The calendar is as it was when the tag was given."""
+
+
+@dataclass(frozen=True)
 class NoFeed:
     """Why there is no calendar to be had, in words without what is secret in its address."""
 

@@ -36,10 +36,11 @@ def _over(below: Sequence[Shift], above: Iterable[Shift], start: datetime, end: 
 
 
 def _part(timeline: Sequence[Shift], start: datetime, end: datetime) -> Iterator[Shift]:
-    for shift in timeline[bisect_right(timeline, start, key=attrgetter("end")) :]:
-        if shift.start >= end:
-            return
-        yield replace(shift, start=max(shift.start, start), end=min(shift.end, end))
+    if start < end:
+        for shift in timeline[bisect_right(timeline, start, key=attrgetter("end")) :]:
+            if shift.start >= end:
+                return
+            yield replace(shift, start=max(shift.start, start), end=min(shift.end, end))
 
 
 def on_call(rotation: Rotation, overrides: Iterable[Override], at: datetime) -> Shift:

@@ -1,7 +1,7 @@
 """All rotations together: who has a role for an incident."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from schemas.vocabulary import Role
@@ -44,6 +44,23 @@ class Roster:
         ends = [until for rotation in asked if (until := self._until(rotation, at))]
         return Duty(None, asked[0].name, min(ends, default=None), "; ".join(missing))
 
+    def falls_to(self, rotation: Rotation) -> Rotation | None:
+        """The one that is asked when a rotation for some services has nobody."""
+        general = (each for each in self.rotations if each.role is rotation.role and not each.services)
+        return next(general, None) if rotation.services else None
+
+    def missing(self, rotation: Rotation, timelines: Mapping[str, Sequence[Shift]]) -> list[Shift]:
+        """When nobody is on call, also not in the rotation that it falls to. `timelines` are the shifts of the same time."""
+        mine, general = _gaps(timelines[rotation.name]), self.falls_to(rotation)
+        if general is None:
+            return mine
+        both = [(one, other) for one in mine for other in _gaps(timelines[general.name])]
+        return [
+            replace(one, start=max(one.start, other.start), end=min(one.end, other.end))
+            for one, other in both
+            if max(one.start, other.start) < min(one.end, other.end)
+        ]
+
     def _until(self, rotation: Rotation, at: datetime) -> datetime | None:
         handover = next_handover(rotation, self.of(rotation), at)
         return handover.start if handover else None
@@ -52,6 +69,10 @@ class Roster:
         mine = [rotation for rotation in self.rotations if rotation.role is role]
         yield from (rotation for rotation in mine if not set(rotation.services).isdisjoint(services))
         yield from (rotation for rotation in mine if not rotation.services)
+
+
+def _gaps(timeline: Sequence[Shift]) -> list[Shift]:
+    return [shift for shift in timeline if shift.person is None]
 
 
 def why(shift: Shift) -> str:

@@ -61,7 +61,8 @@ class Override:
 class Rotation:
     """Who is on call for a role, for these services or, without any, for all that no other rotation is for.
 
-    Hand-overs are shown by the clocks of `zone`. Where several layers have somebody the later one wins; the calendar wins over all of them, and an override over everything.
+    Where several layers have somebody the later one wins; the calendar wins over all of them, and an override over everything.
+    People think of it by the clocks of `zone`.
     """
 
     name: str
