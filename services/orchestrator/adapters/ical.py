@@ -180,23 +180,29 @@ async def expand(zone: ZoneInfo, body: bytes, start: datetime, end: datetime, se
     """What stands in the calendar between the two moments. Dates, and times without a zone, are by the clocks of `zone`."""
     asked = {"start": start.isoformat(), "end": end.isoformat(), "most": MOST_EVENTS}
     command = [sys.executable, "-I", str(_CHILD), str(seconds)]
-    child = subprocess.Popen(  # noqa: S603, ASYNC220  our own program; what takes long is waited for in a thread
+    child = subprocess.Popen(  # noqa: S603, ASYNC220  our own program; it is waited for in a thread
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}
     )
     try:
-        given = json.dumps(asked).encode() + b"\n" + body
-        output, _ = await asyncio.to_thread(child.communicate, given, seconds)
-    except subprocess.TimeoutExpired:
-        return NoFeed(f"its events take more than {seconds} s to be worked out")
+        output = await asyncio.to_thread(_answer, child, json.dumps(asked).encode() + b"\n" + body, seconds)
     finally:
         child.kill()
-        await asyncio.to_thread(child.wait)
-    return _entries(output, child.returncode, zone, start, end)
+    if output is None:
+        return NoFeed(f"its events take more than {seconds} s, or more memory than they may, to be worked out")
+    return _entries(output, zone, start, end)
 
 
-def _entries(output: bytes, status: int, zone: ZoneInfo, start: datetime, end: datetime) -> list[Entry] | NoFeed:
-    if status != 0 or not output:
-        return NoFeed("its events take too much time or memory to be worked out")
+def _answer(child: "subprocess.Popen[bytes]", given: bytes, seconds: float) -> bytes | None:
+    with child:
+        try:
+            output, _ = child.communicate(given, seconds)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            return None
+    return output if child.returncode == 0 else None
+
+
+def _entries(output: bytes, zone: ZoneInfo, start: datetime, end: datetime) -> list[Entry] | NoFeed:
     answer = json.loads(output)
     if "refused" in answer:
         return NoFeed(one_line(str(answer["refused"]), LONGEST_REASON))
