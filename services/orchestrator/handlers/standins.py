@@ -111,9 +111,7 @@ class StandIns:
         wanted: Sequence[tuple[str, datetime, datetime]],
         now: datetime,
     ) -> Answer | Refusal:
-        """All of them or none."""
-        number = await store.next_number(connection)
-        fresh: list[Override] = []
+        """All of them or none: each is looked at before any is stored."""
         for person, starts, ends in wanted:
             there = [each for each in await store.between(connection, starts, ends) if each.rotation == rotation.name]
             same = [each for each in there if (each.person, each.starts, each.end) == (person, starts, ends)]
@@ -121,12 +119,13 @@ class StandIns:
                 return Answer(same, changed=False)
             if refusal := overlap(there, starts, ends):
                 return refusal
-            by, name = request.actor.name, override_id(number + len(fresh))
-            override = Override(
-                name, number + len(fresh), rotation.name, rotation.role, person, starts, ends, request.reason, by, now
-            )
+        first, by = await store.next_number(connection), request.actor.name
+        fresh = [
+            Override(override_id(number), number, rotation.name, rotation.role, *time, request.reason, by, now)
+            for number, time in enumerate(wanted, first)
+        ]
+        for override in fresh:
             await store.add(connection, override)
-            fresh.append(override)
         return Answer(fresh)
 
     async def _swap(
