@@ -31,10 +31,8 @@ def rotation_faults(data: Data, complete: bool) -> Iterator[Disagreement]:
 
 
 def _entries(data: Data, key: str, at: Steps) -> Found:
-    """The mappings of a list, or the one that stands in its place."""
+    """The mappings of a list, each with its place."""
     value = data.get(key)
-    if isinstance(value, dict):
-        yield (*at, key), value
     for index, entry in enumerate(value) if isinstance(value, list) else ():
         if isinstance(entry, dict):
             yield (*at, key, index), entry

@@ -116,15 +116,16 @@ def _address(url: str) -> str:
     return url
 
 
-def _listed(kind: type) -> BeforeValidator:
-    """One alone needs no list."""
-    return BeforeValidator(lambda value: [value] if isinstance(value, kind) else value)
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
 
 
 Moment = Annotated[WallClock, AfterValidator(_on_the_wall)]
 _TIME: JsonDict = {"type": "string", "pattern": rf"^\s*{_CLOCK.pattern}\s*$", "examples": ["09:00", "24:00"]}
 Clock = Annotated[str, BeforeValidator(_clock), WithJsonSchema(_TIME)]
-Days = Annotated[str, AfterValidator(_weekdays), Field(json_schema_extra={"examples": ["mon-fri", *WEEKDAYS]})]
+Days = Annotated[str, AfterValidator(_weekdays)]
+_DAY: JsonDict = {"type": "string", "pattern": rf"^\s*{_DAYS.pattern}\s*$", "examples": ["mon-fri", *WEEKDAYS]}
+_ONE_OR_MORE: JsonDict = {"anyOf": [_DAY, {"type": "array", "items": _DAY, "minItems": 1}]}
 Slug = Annotated[str, AfterValidator(_slug), Field(max_length=100, json_schema_extra={"pattern": f"^{_SLUG.pattern}$"})]
 FeedUrl = Annotated[str, AfterValidator(_address), Field(json_schema_extra={"pattern": r"^https?://\S+$"})]
 
@@ -144,7 +145,9 @@ class Member(Section):
 class Hours(Section):
     """When a layer is there."""
 
-    days: Annotated[list[Days], _listed(str)] = Field(default_factory=lambda: ["mon-sun"], min_length=1)
+    days: Annotated[list[Days], BeforeValidator(_listed), WithJsonSchema(_ONE_OR_MORE)] = Field(
+        default_factory=lambda: ["mon-sun"], min_length=1
+    )
     """On which weekdays, like `mon-fri` or `[sat, sun]`; all of them without it."""
     opens: Clock = Field(alias="from")
     """From when, by the clock on the wall in the layer's zone."""
@@ -179,7 +182,7 @@ class Layer(Section):
     """When the layer ends, by the same clock."""
     zone: Zone | None = None
     """Whose clocks; those of the rotation without it."""
-    hours: Annotated[list[Hours], _listed(dict)] = Field(default_factory=list)
+    hours: list[Hours] = Field(default_factory=list)
     """When the layer is there; always without it."""
 
 

@@ -58,11 +58,12 @@ class DutyGauges:
     def _tell(self, roster: Roster, now: datetime) -> None:
         """Say who takes over, be it by the time, an override, a calendar or a new configuration."""
         present = {each.name: on_call(each, roster.of(each), now) for each in roster.rotations}
-        for name, shift in present.items():
-            if self._known.get(name, "") == shift.person:
+        for rotation in roster.rotations:
+            shift, general = present[rotation.name], roster.falls_to(rotation)
+            if self._known.get(rotation.name, "") == shift.person:
                 continue
-            if shift.person is None:
-                log.warning("oncall_nobody", rotation=name)
-            else:
-                log.info("oncall_now", rotation=name, person=shift.person, source=str(shift.source), by=shift.layer)
+            if shift.person is not None:
+                log.info("oncall_now", rotation=rotation.name, person=shift.person, source=str(shift.source), by=shift.layer)
+            elif general is None or present[general.name].person is None:
+                log.warning("oncall_nobody", rotation=rotation.name)
         self._known = {name: shift.person for name, shift in present.items()}
