@@ -78,7 +78,7 @@ def _row(item: dict[str, Any]) -> list[object]:
     until = wall(now["until"], zone) if now["until"] else "-"
     return [
         *(item["role"].upper(), item["rotation"] + services, _name(now, item), until),
-        *(_name(following, item) if following else "-", _by(now) + _age(item["feed"])),
+        *(_name(following, item) if following else "-", _says(item)),
     ]
 
 
@@ -113,12 +113,13 @@ def _by(shift: dict[str, Any]) -> str:
     return "calendar" if shift["source"] == "feed" else str(shift["layer"] or "-")
 
 
-def _age(feed: dict[str, Any] | None) -> str:
+def _says(item: dict[str, Any]) -> str:
+    """What says who it is, and how old it is."""
+    feed, by = item["feed"], _by(item["now"])
     if feed is None:
-        return ""
-    if feed["age_seconds"] is None:
-        return ", calendar never read"
-    return f", read {_span(feed['age_seconds'])} ago"
+        return by
+    age = "never read" if feed["age_seconds"] is None else f"read {_span(feed['age_seconds'])} ago"
+    return f"calendar {age}" if by in ("calendar", "-") else f"{by}, calendar {age}"
 
 
 def _span(seconds: float) -> str:

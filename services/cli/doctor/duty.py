@@ -18,7 +18,7 @@ from services.orchestrator.domain.oncall import shifts
 from services.orchestrator.domain.roster import Roster
 from services.orchestrator.domain.rotation import Override
 from services.orchestrator.domain.spans import FAR
-from services.orchestrator.domain.spoken import span
+from services.orchestrator.domain.spoken import count, span
 from services.orchestrator.handlers.feeds import PAST, Feed
 from services.orchestrator.handlers.oncall import Plan, standing_in
 from services.orchestrator.handlers.rota import AHEAD
@@ -62,7 +62,7 @@ def _calendar(name: str, found: Calendar | NoFeed) -> Finding:
     if found.unknown:
         names = ", ".join(found.unknown)
         return warn(CALENDAR, f"{name}: nobody knows {names}", "Say whom they mean under the rotation's feed.people.")
-    return ok(CALENDAR, f"{name}: it can be had, {len(found.known.known)} shifts")
+    return ok(CALENDAR, f"{name}: it can be had, {count(len(found.known.known), 'shift')}")
 
 
 async def _roster(settings: Settings, plan: Plan, calendars: Mapping[str, Calendar], now: datetime) -> Roster:
@@ -97,4 +97,5 @@ def _shifts(roster: Roster, now: datetime) -> Iterator[Finding]:
         told = f"{twice[0].sentence}{more}, from {minute(twice[0].start)} to {minute(twice[0].end)}"
         yield warn(CHECK, told, "`tocsin oncall` shows all of them; let somebody stand in, or change the rotations.")
     if good:
-        yield ok(CHECK, f"somebody is on call in each of {len(roster.rotations)} rotations for the next {span(AHEAD)}")
+        told = f"somebody is always on call in {count(len(roster.rotations), 'rotation')} for the next {span(AHEAD)}"
+        yield ok(CHECK, told)
