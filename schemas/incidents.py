@@ -1,7 +1,7 @@
 """The incident as everybody sees it, and what happens to it.
 
 `Incident` is both the API's shape and the snapshot in every event; it holds no list that grows with the incident.
-Each change below is a fact in the past tense; `services.orchestrator.domain.incident.evolve` folds them into an
+Each change below is a fact in the past tense; `services.orchestrator.domain.incident.incident.evolve` folds them into an
 `Incident`, so the stored state can be rebuilt from them at any moment.
 """
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import gc
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
@@ -23,6 +22,7 @@ from services.runtime.auth import Grant, Grants, admin_token, token_hash
 from services.runtime.bus.port import Bus
 from services.runtime.bus.sqlite import SqliteBus
 from services.runtime.clock import Clock
+from services.runtime.collector import collect_rarely
 from services.runtime.db import Database
 from services.runtime.errors import ConfigError, Fault, StorageInUse
 from services.runtime.lifecycle import Dispatch, Part, WebServer, bind, running, signals, url_of
@@ -235,18 +235,11 @@ async def serve(settings: Settings, announce: Callable[[Process], None]) -> None
         life = process.run()
         if await _started(life.__aenter__(), stopped):
             try:
-                _collect_rarely()
+                collect_rarely()
                 announce(process)
                 await stopped.wait()
             finally:
                 await life.__aexit__(None, None, None)
-
-
-def _collect_rarely() -> None:
-    """Batches make many objects and hardly a cycle: with Python's own thresholds a sixth of a storm is spent looking for some."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 async def _started(start: Coroutine[Any, Any, None], stopped: asyncio.Event) -> bool:

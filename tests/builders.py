@@ -8,7 +8,7 @@ from schemas.ids import fingerprint_of
 from schemas.incidents import Actor
 from schemas.vocabulary import ActorKind, AlertStatus
 from services.config import DEFAULT_MAP
-from services.orchestrator.domain.policy import Policy
+from services.orchestrator.domain.policy.policy import Policy
 
 NOW = datetime(2026, 11, 23, 3, 12, tzinfo=UTC)
 POLICY = Policy(version="sha256:test", severity_map=DEFAULT_MAP)

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from services.cli import acts, deadletters, deliveries, incident, maintenance, schemas, standins, tokens
+from services.cli import acts, deadletters, deliveries, incident, maintenance, policy, schemas, standins, tokens
 from services.cli.checkconfig import check_config
 from services.cli.demo.command import demo
 from services.cli.doctor.command import doctor
@@ -36,6 +36,7 @@ def build() -> typer.Typer:
     app.add_typer(maintenance.app, name="maintenance")
     app.add_typer(deliveries.app, name="deliveries")
     app.command("check-config")(check_config)
+    app.add_typer(policy.app, name="policy")
     app.command("alertmanager-snippet")(alertmanager_snippet)
     app.add_typer(tokens.app, name="token")
     app.command()(doctor)

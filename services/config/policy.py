@@ -15,8 +15,8 @@ DEFAULT_MAP = {"critical": Severity.S1, "error": Severity.S3, "warning": Severit
 RESERVED = frozenset(
     {
         "over-before-seen", "refire", "attach-same-key", "open-s1-s2", "unknown-severity", "record-s3-s4",
-        "alert-severity-floor", "rate-guard", "dependency", "maintenance", "combine-s3-s4", "triage-promotion", "alert-resolved",
-        "alert-restated", "flapping", "time-passed",
+        "alert-severity-floor", "rate-guard", "dependency", "maintenance", "combine-s3-s4", "triage-promotion",
+        "alert-resolved", "reconcile", "stale-after", "heard-again", "flapping", "time-passed",
     }
 )  # fmt: skip
 """What Tocsin's own rules are called in decisions and timelines."""

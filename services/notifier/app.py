@@ -49,10 +49,11 @@ def build(
 ) -> Part:
     """The notifier as a part of a process. `base_url` is where people reach its pages."""
     metrics.declare(SERVICE, (topics.INCIDENTS,), (QUEUE,))
+    url = base_url.rstrip("/")
     counts = NotifierMetrics(registry, (spec.name for spec in CHANNELS))
     outbox, work = Outbox(SERVICE, OUTBOX, database, bus, metrics), Work(WORK)
     store, board = DeliveryStore(database, work, outbox), BoardStore(database, clock)
-    directory = Directory(config, Means(board, base_url.rstrip("/"), slack_token), clock, counts)
+    directory = Directory(config, Means(board, url, slack_token), clock, counts)
     worker = Worker(
         service=SERVICE, queue=QUEUE, work=work, database=database, clock=clock, metrics=metrics, width=WIDTH,
         begin=Deliver(store, directory, LIMITS, clock, counts).begin,
@@ -69,7 +70,10 @@ def build(
         start=life.start,
         stop=life.stop,
         loops=loops,
-        routers=(delivery_routes(desk, grants, clock, worker), board_routes(board, grants, clock, base_url.rstrip("/"))),
+        routers=(
+            delivery_routes(desk, grants, clock, worker),
+            board_routes(board, grants, clock, url, lambda: config.config.shadow is not None),
+        ),
         readiness=life.readiness,
     )
 

@@ -1,10 +1,8 @@
 """The orchestrator's composition root."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
@@ -15,8 +13,9 @@ from services.config import ConfigFile
 from services.orchestrator.adapters.ics import exported
 from services.orchestrator.api import explaining, maintenance, oncall, overrides, reads, regrouping, shadow, standins, triage
 from services.orchestrator.candidatefile import CandidateFile
-from services.orchestrator.domain.evidence import SloState
-from services.orchestrator.domain.maintenance import Maintenance
+from services.orchestrator.console.shadow import shadow_page
+from services.orchestrator.domain.alerts.maintenance import Maintenance
+from services.orchestrator.domain.evidence.evidence import SloState
 from services.orchestrator.handlers.alerts import Intake
 from services.orchestrator.handlers.archive import PolicyArchive
 from services.orchestrator.handlers.commands import Commands
@@ -56,7 +55,7 @@ from services.runtime.metrics import RuntimeMetrics
 from services.runtime.migrate import migrate
 from services.runtime.offsets import Offsets
 from services.runtime.outbox import Outbox
-from services.runtime.work import Work, Worker
+from services.runtime.work import Do, Work, Worker
 
 NAME = "orchestrator"
 READS = (topics.ALERTS, topics.DELIVERIES)
@@ -74,100 +73,120 @@ def build(
 ) -> Part:
     """The orchestrator as a part of a process."""
     metrics.declare(NAME, READS, (QUIET, RECHECK, RECONCILE, FEEDS))
-    counted = OrchestratorMetrics(registry)
-    outbox = Outbox(NAME, tables.outbox, database, bus, metrics)
-    journal = Journal(outbox, Work(tables.work))
-    policy = PolicyInForce(config)
-    commands = Commands(database, journal, policy, clock, counted)
-
-    def of_file() -> Sequence[Maintenance]:
-        return policy().maintenance
-
-    windows = Windows(clock)
-
-    async def expected(connection: AsyncConnection) -> Sequence[Maintenance]:
-        return (*of_file(), *await windows.planned(connection))
-
-    planner = Planner(database, journal, of_file, clock, counted)
-
-    async def level_changed(states: Sequence[SloState]) -> None:
-        await levels.changed(states)
-
-    evidence = Evidence(WatchInForce(config), clock, counted, level_changed)
-    archive = PolicyArchive(config.policy_document)
-    decider = Decider(journal, Surroundings(policy, windows.planned, evidence.states), clock, archive)
-    intake = Intake(decider, journal, clock, counted)
-    levels = Levels(database, journal, decider, policy, clock)
-    due = Timers(database, journal, decider, policy, clock)
-    common: dict[str, Any] = {"service": NAME, "work": journal.work, "database": database, "clock": clock, "metrics": metrics}
-    timers = Worker(queue=QUIET, do=due.incident_is_due, **common)
-    rechecks = Worker(queue=RECHECK, do=due.firings_are_due, **common)
-    reconciler = Reconciler(database, journal, decider, lambda: rounds_of(config), policy, clock, counted)
-    reconciling = Worker(queue=RECONCILE, do=reconciler.round, **common)
-    reconciler.wake = reconciling.wake
-    journal.timers = (timers, rechecks)
+    core = _Core(bus, clock, config, database, metrics, OrchestratorMetrics(registry))
     candidate = CandidateFile(config, ShadowMetrics(registry))
     follower = Follower(database, candidate, clock, candidate.metrics)
-    journal.followers = (follower.wake,)
-    duty = _duty(config, grants, counted, common)
-    consumer = Consumer(
-        service=NAME, bus=bus, database=database, offsets=Offsets(tables.offsets), topics=READS,
-        handler=intake.handle, serial=True, clock=clock, metrics=metrics,
-    )  # fmt: skip
-
+    reports = ShadowReports(database, candidate, core.policy, clock)
+    core.journal.followers = (follower.wake,)
+    consumer = core.consumer()
     return Part(
         name=NAME,
         start=partial(migrate, database, "services.orchestrator.store.migrations"),
         stop=partial(_stop, database, follower),
         loops={
             "consumer": consumer.run,
-            "outbox": outbox.run,
+            "outbox": core.journal.outbox.run,
+            **core.workers(),
+            "evidence": core.evidence.run,
+            "shadow": follower.run,
+            "gauges": Gauges(database, clock, core.counted).run,
+            "duty-gauges": DutyGauges(core.on_call, clock, core.counted).run,
+        },
+        routers=(
+            *core.routers(grants),
+            shadow.routes(reports, grants, clock),
+            shadow_page(reports, grants, clock),
+        ),
+        readiness=partial(_readiness, consumer),
+    )
+
+
+class _Core:
+    """What everything that decides shares, each made once."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        config: ConfigFile,
+        database: Database,
+        metrics: RuntimeMetrics,
+        counted: OrchestratorMetrics,
+    ) -> None:
+        self._bus, self._clock, self._config, self._database = bus, clock, config, database
+        self._metrics, self.counted = metrics, counted
+        self.policy = PolicyInForce(config)
+        self.journal = Journal(Outbox(NAME, tables.outbox, database, bus, metrics), Work(tables.work))
+        self._windows = Windows(clock)
+        self._plan = PlanInForce(config)
+        self.on_call = OnCall(database, self._plan)
+        self.evidence = Evidence(WatchInForce(config), clock, counted, self._level_changed)
+        around = Surroundings(self.policy, self._windows.planned, self.evidence.states)
+        self._decider = Decider(self.journal, around, clock, PolicyArchive(config.policy_document))
+
+    def consumer(self) -> Consumer:
+        """The reader of alerts and of what the notifier reports."""
+        intake = Intake(self._decider, self.journal, self._clock, self.counted)
+        return Consumer(
+            service=NAME, bus=self._bus, database=self._database, offsets=Offsets(tables.offsets), topics=READS,
+            handler=intake.handle, serial=True, clock=self._clock, metrics=self._metrics,
+        )  # fmt: skip
+
+    def workers(self) -> dict[str, Loop]:
+        """The loops over the queues of durable work."""
+        due = Timers(self._database, self.journal, self._decider, self.policy, self._clock)
+        reconciler = Reconciler(
+            self._database, self.journal, self._decider, partial(rounds_of, self._config), self.policy, self._clock, self.counted
+        )
+        keeper = FeedKeeper(self._database, self.journal.work, self._plan, self._clock)
+        timers, rechecks = self._worker(QUIET, due.incident_is_due), self._worker(RECHECK, due.firings_are_due)
+        reconciling, feeds = self._worker(RECONCILE, reconciler.round), self._worker(FEEDS, keeper.round)
+        reconciler.wake, keeper.wake, self.journal.timers = reconciling.wake, feeds.wake, (timers, rechecks)
+        return {
             "timers": timers.run,
             "rechecks": rechecks.run,
             "reconciling": reconciling.run,
             "reconciling-begins": reconciler.begin,
-            "evidence": evidence.run,
-            "shadow": follower.run,
-            "gauges": Gauges(database, clock, counted).run,
-            **duty.loops,
-        },
-        routers=(
+            "feeds": feeds.run,
+            "feeds-begin": keeper.begin,
+        }
+
+    def _worker(self, queue: str, do: Do) -> Worker:
+        return Worker(
+            service=NAME, queue=queue, work=self.journal.work, database=self._database, do=do, clock=self._clock,
+            metrics=self._metrics,
+        )  # fmt: skip
+
+    def routers(self, grants: Grants) -> Sequence[APIRouter]:
+        """What can be asked and done over HTTP."""
+        database, clock = self._database, self._clock
+        commands = Commands(database, self.journal, self.policy, clock, self.counted)
+        planner = Planner(database, self.journal, self._of_file, clock, self.counted)
+        return (
             reads.routes(Views(database), grants),
             explaining.routes(Explanations(database), grants),
-            triage.routes(Triage(database, evidence, clock, expected), grants),
+            triage.routes(Triage(database, self.evidence, clock, self._expected), grants),
             overrides.routes(commands, grants),
             maintenance.routes(planner, grants, clock),
-            regrouping.routes(Regrouping(commands, journal, policy), grants),
-            shadow.routes(ShadowReports(database, candidate, policy, clock), grants, clock),
-            *duty.routers,
-        ),
-        readiness=partial(_troubles, consumer),
-    )
+            regrouping.routes(Regrouping(commands, self.journal, self.policy), grants),
+            standins.routes(StandIns(self.on_call, clock, self.counted), grants),
+            oncall.routes(Rota(self.on_call, clock), grants, exported),
+        )
+
+    async def _level_changed(self, states: Sequence[SloState]) -> None:
+        await Levels(self._database, self.journal, self._decider, self.policy, self._clock).changed(states)
+
+    def _of_file(self) -> Sequence[Maintenance]:
+        return self.policy().maintenance
+
+    async def _expected(self, connection: AsyncConnection) -> Sequence[Maintenance]:
+        return (*self._of_file(), *await self._windows.planned(connection))
 
 
-@dataclass(frozen=True)
-class _Duty:
-    loops: Mapping[str, Loop]
-    routers: Sequence[APIRouter]
-
-
-def _duty(config: ConfigFile, grants: Grants, counted: OrchestratorMetrics, common: Mapping[str, Any]) -> _Duty:
-    """Who is on call: calendars are asked for, gaps are watched, people ask and stand in."""
-    database, clock, plan = common["database"], common["clock"], PlanInForce(config)
-    keeper = FeedKeeper(database, common["work"], lambda: plan().feeds, lambda: plan().version, clock)
-    asking = Worker(queue=FEEDS, do=keeper.round, **common)
-    keeper.wake = asking.wake
-    on_call = OnCall(database, plan)
-    loops = {"feeds": asking.run, "feeds-begin": keeper.begin, "duty-gauges": DutyGauges(on_call, clock, counted).run}
-    asked = standins.routes(StandIns(on_call, clock, counted), grants), oncall.routes(Rota(on_call, clock), grants, exported)
-    return _Duty(loops, asked)
-
-
-def _troubles(consumer: Consumer) -> list[str]:
-    """What keeps it from being ready."""
+def _readiness(consumer: Consumer) -> list[str]:
     trouble = [f"orchestrator: {consumer.trouble}"] if consumer.trouble else []
-    resting = [f"orchestrator: {consumer.resting} partition(s) rest, too many records refused"] if consumer.resting else []
-    return trouble + resting
+    resting = f"orchestrator: {consumer.resting} partition(s) rest, too many records refused"
+    return trouble + ([resting] if consumer.resting else [])
 
 
 async def _stop(database: Database, follower: Follower) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from services.config import Config, ConfigFile
-from services.orchestrator.domain.policy import Policy
+from services.orchestrator.domain.policy.policy import Policy
 from services.orchestrator.metrics import ShadowMetrics
 from services.orchestrator.policyfile import policy_of
 

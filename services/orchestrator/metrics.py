@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from schemas.vocabulary import Action, FiringState, Severity
-from services.orchestrator.domain.evidence import Cause
-from services.orchestrator.domain.shadowing import Compared
+from services.orchestrator.domain.evidence.evidence import Cause
+from services.orchestrator.domain.trying.shadowing import Compared
 from services.runtime.metrics import LATENCY_BUCKETS
 
 OPEN_STATES = tuple(state for state in FiringState if state is not FiringState.RESOLVED)

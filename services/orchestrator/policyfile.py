@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from schemas.vocabulary import Severity
 from services import config as file
 from services.matching import selector
-from services.orchestrator.domain.evidence import Level, Slo, Threshold
-from services.orchestrator.domain.maintenance import Maintenance
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.rules import (
+from services.orchestrator.domain.alerts.maintenance import Maintenance
+from services.orchestrator.domain.evidence.evidence import Level, Slo, Threshold
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.policy.rules import (
     Breadth,
     CorrelationRule,
     DecisionRule,

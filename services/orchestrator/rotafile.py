@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 from services import config as file
 from services.orchestrator.adapters.ical import Place, expand, fetch
-from services.orchestrator.domain.feeds import Whom
-from services.orchestrator.domain.hours import DAY, Hours
-from services.orchestrator.domain.layers import Layer
-from services.orchestrator.domain.members import Member
-from services.orchestrator.domain.rotation import Rotation
+from services.orchestrator.domain.duty.calendars import Whom
+from services.orchestrator.domain.duty.hours import DAY, Hours
+from services.orchestrator.domain.duty.layers import Layer
+from services.orchestrator.domain.duty.members import Member
+from services.orchestrator.domain.duty.rotation import Rotation
 from services.orchestrator.handlers.feeds import Feed
 from services.orchestrator.handlers.oncall import Contact, Plan
 from services.windows import zone_of

@@ -6,7 +6,7 @@ from functools import partial
 from services import config as file
 from services.orchestrator.adapters.alertmanager import Cluster, ask
 from services.orchestrator.adapters.prometheus import Target, prometheus
-from services.orchestrator.domain.evidence import Saturation, Threshold
+from services.orchestrator.domain.evidence.evidence import Saturation, Threshold
 from services.orchestrator.handlers.evidence import Watch
 from services.orchestrator.handlers.reconcile import Rounds
 from services.orchestrator.policyfile import slo_of

@@ -22,17 +22,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.deliveries import DeliveryOutcome
 from schemas.incidents import Incident
-from schemas.vocabulary import IncidentState, Severity
+from schemas.vocabulary import Action, IncidentState, Severity
 from services.notifier.store.tables import METADATA as NOTIFIER
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.groups import Group
-from services.orchestrator.domain.happen import record
-from services.orchestrator.domain.incident import Context, Refusal, decide
-from services.orchestrator.domain.ledger import Outcome
-from services.orchestrator.domain.maintenance import Maintenance
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.rules import EVERYTHING, Breadth, SeverityRule
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.alerts.maintenance import Maintenance
+from services.orchestrator.domain.deciding.ledger import Outcome
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.happen import record
+from services.orchestrator.domain.incident.incident import Context, Refusal, decide
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.groups import Group, Sighting
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.policy.rules import EVERYTHING, Breadth, DecisionRule, Rate, SeverityRule
 from services.orchestrator.handlers.decider import Decider, Surroundings
 from services.orchestrator.handlers.journal import Journal
 from services.orchestrator.store import answers, firings, incidents, keys, notices, policies, turns
@@ -778,7 +778,7 @@ class StoreContract:
 
     async def test_a_key_has_a_holder_and_evidence_which_change_apart(self, desk: Desk) -> None:
         breadth = Breadth("service", 2, minutes(5))
-        group = Group(lesser=(NOW,), openings=(NOW, NOW + minutes(1))).with_value("rule", breadth, HOSTILE, NOW)
+        group = Group(lesser=(NOW,), openings=(NOW, NOW + minutes(1))).with_value("rule", breadth, HOSTILE, Sighting(NOW, "f"))
         async with desk.database.transaction() as connection:
             assert await keys.load(connection, ["k", HOSTILE]) == ({}, {})
             await keys.keep(connection, {"k": group, HOSTILE: Group(lesser=(NOW,))})
@@ -824,6 +824,45 @@ class StoreContract:
         assert (firing.incident, firing.severity) == ("INC-1", Severity.S2)
         assert firing.decision
         assert firing.decision.severity is Severity.S3
+
+    async def test_what_is_done_late_is_done_as_of_its_moment_and_recorded_when_it_is_done(self, desk: Desk) -> None:
+        slow = SeverityRule("slow-for-long", EVERYTHING, Severity.S2, persists=minutes(30))
+        policy = replace(POLICY, severity_rules=(slow,), guard=Rate(1, minutes(10)))
+        await desk.take_by(policy, an_alert(severity="s3"))
+        outcome = await desk.take_by(policy, an_alert(env="other"), now=NOW + minutes(45))
+        assert [(turn.at, turn.incident) for turn in outcome.turns] == [(NOW + minutes(30), "INC-1")]
+        assert [(event.occurred_at, event.recorded_at) for event in outcome.events] == [
+            (NOW + minutes(30), NOW + minutes(45)),
+            (NOW + minutes(45), NOW + minutes(45)),
+        ]
+        (second,) = outcome.began
+        assert second.decision
+        assert second.decision.rule == "open-s1-s2", "the guard knows that the other one was opened long before"
+
+    async def test_a_key_changes_hands_within_one_batch(self, desk: Desk) -> None:
+        policy = replace(POLICY, rules=(DecisionRule("look-first", EVERYTHING, Action.TRIAGE),))
+        first, again = an_alert(severity="s3"), an_alert(severity="s3", starts_at=NOW + minutes(60))
+        await desk.take_by(policy, first)
+        await desk.take_by(policy, resolved(first, NOW + minutes(1)), now=NOW + minutes(1))
+        await desk.take_by(policy, again, now=NOW + minutes(60))
+        async with desk.database.read() as connection:
+            found = await incidents.named(connection, ["INC-1", "INC-2"])
+        assert {incident.id: incident.state for incident in found} == {
+            "INC-1": IncidentState.DISMISSED,
+            "INC-2": IncidentState.TRIAGE,
+        }
+
+    async def test_what_turns_out_to_be_wide_is_looked_at_again_wherever_it_is(self, desk: Desk) -> None:
+        wide = SeverityRule("multi-service", EVERYTHING, Severity.S2, breadth=Breadth("service", 3, minutes(10)))
+        policy = replace(POLICY, severity_rules=(wide,))
+        for number, service in enumerate(["web", "api", "db"]):
+            at = NOW + minutes(number)
+            outcome = await desk.take_by(policy, an_alert(severity="s3", service=service, starts_at=at), now=at)
+        assert [event.incident.id for event in outcome.events] == ["INC-1"]
+        async with desk.database.read() as connection:
+            assert await firings.next_due(connection) == NOW + minutes(2)
+        later = await desk.take_by(policy, now=NOW + minutes(2))
+        assert [(turn.seq, turn.event, turn.incident) for turn in later.turns] == [(1, "opened", "INC-2"), (2, "opened", "INC-3")]
 
     async def test_a_policy_is_kept_under_its_hash_as_it_first_decided(self, desk: Desk) -> None:
         async with desk.database.transaction() as connection:

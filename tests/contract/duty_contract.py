@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry
 
 from schemas.incidents import Actor
 from schemas.vocabulary import ActorKind, Role
-from services.orchestrator.domain.feeds import Entry, Fetched, NoFeed, Unchanged, Whom
-from services.orchestrator.domain.incident import Refusal
-from services.orchestrator.domain.overriding import Asked, Invalid, Swap
-from services.orchestrator.domain.rotation import Override
+from services.orchestrator.domain.duty.calendars import Entry, Fetched, NoFeed, Unchanged, Whom
+from services.orchestrator.domain.duty.overriding import Asked, Invalid, Swap
+from services.orchestrator.domain.duty.rotation import Override
+from services.orchestrator.domain.incident.incident import Refusal
 from services.orchestrator.handlers.commands import Request
 from services.orchestrator.handlers.duty_gauges import DutyGauges
 from services.orchestrator.handlers.feeds import AHEAD, FEEDS, PAST, Feed, FeedKeeper
@@ -76,7 +76,7 @@ class House:
         counted = OrchestratorMetrics(self.registry)
         self.oncall = OnCall(self.database, lambda: self.plan)
         self.standins = StandIns(self.oncall, self.clock, counted)
-        self.keeper = FeedKeeper(self.database, Work(tables.work), lambda: self.plan.feeds, lambda: self.plan.version, self.clock)
+        self.keeper = FeedKeeper(self.database, Work(tables.work), lambda: self.plan, self.clock)
         self.gauges = DutyGauges(self.oncall, self.clock, counted)
 
     async def add(self, person: str = "cid", **asked: Any) -> Answer | Refusal | Invalid:

@@ -11,7 +11,7 @@ import pytest
 
 from schemas.vocabulary import Action
 from services.matching import selector
-from services.orchestrator.domain.rules import DecisionRule
+from services.orchestrator.domain.policy.rules import DecisionRule
 from services.orchestrator.handlers.archive import PolicyArchive
 from services.orchestrator.handlers.explaining import FIRST, Explanations
 from services.orchestrator.store import policies

@@ -14,9 +14,9 @@ from schemas.alerts import AlertReceived
 from schemas.incidents import Actor
 from schemas.vocabulary import Action, ActorKind
 from services.matching import selector
-from services.orchestrator.domain.incident import Refusal
-from services.orchestrator.domain.ledger import Outcome
-from services.orchestrator.domain.maintenance import Maintenance, Planned
+from services.orchestrator.domain.alerts.maintenance import Maintenance, Planned
+from services.orchestrator.domain.deciding.ledger import Outcome
+from services.orchestrator.domain.incident.incident import Refusal
 from services.orchestrator.handlers.commands import Request
 from services.orchestrator.handlers.decider import Decider, Surroundings
 from services.orchestrator.handlers.journal import Journal

@@ -15,13 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.incidents import AlertCounts, Incident
 from schemas.vocabulary import FiringState, IncidentState, Severity
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.firings import Firing
-from services.orchestrator.domain.incident import Refusal
-from services.orchestrator.domain.ledger import Outcome, Turn
-from services.orchestrator.domain.maintenance import Maintenance
-from services.orchestrator.domain.splitting import Wish
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.alerts.firings import Firing
+from services.orchestrator.domain.alerts.maintenance import Maintenance
+from services.orchestrator.domain.deciding.ledger import Outcome, Turn
+from services.orchestrator.domain.deciding.splitting import Wish
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.incident import Refusal
+from services.orchestrator.domain.incident.transitions import Step
 from services.orchestrator.handlers.archive import PolicyArchive
 from services.orchestrator.handlers.commands import Answer, Commands, Request
 from services.orchestrator.handlers.decider import Decider, Surroundings

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from services.matching import Selector
 from services.orchestrator.adapters.prometheus import PARALLEL, Prometheus, Target, prometheus
-from services.orchestrator.domain.evidence import Cause, Level, NoAnswer, Sample, Saturation, Slo, Threshold
+from services.orchestrator.domain.evidence.evidence import Cause, Level, NoAnswer, Sample, Saturation, Slo, Threshold
 from services.orchestrator.handlers.evidence import Evidence, Watch
 from services.orchestrator.metrics import OrchestratorMetrics
 from services.runtime.clock import ManualClock

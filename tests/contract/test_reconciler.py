@@ -19,9 +19,9 @@ from schemas.alerts import AlertReceived
 from schemas.incidents import Incident
 from schemas.vocabulary import FiringState
 from services.orchestrator.adapters.alertmanager import Cluster, ask
-from services.orchestrator.domain.firings import Firing
-from services.orchestrator.domain.maintenance import Maintenance
-from services.orchestrator.domain.policy import Policy
+from services.orchestrator.domain.alerts.firings import Firing
+from services.orchestrator.domain.alerts.maintenance import Maintenance
+from services.orchestrator.domain.policy.policy import Policy
 from services.orchestrator.handlers.decider import Decider, Surroundings
 from services.orchestrator.handlers.journal import Journal
 from services.orchestrator.handlers.reconcile import RECONCILE, Reconciler, Rounds

@@ -11,11 +11,11 @@ from sqlalchemy import insert
 
 from schemas.incidents import Incident
 from schemas.vocabulary import Action, FiringState, IncidentState, Severity
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.happen import record
-from services.orchestrator.domain.incident import Context, Refusal, decide
-from services.orchestrator.domain.picture import Tally
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.evidence.picture import Tally
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.happen import record
+from services.orchestrator.domain.incident.incident import Context, Refusal, decide
+from services.orchestrator.domain.incident.transitions import Step
 from services.orchestrator.store import incidents, tables, triage
 from services.runtime.db import Database
 from services.runtime.migrate import migrate

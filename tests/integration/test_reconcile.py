@@ -239,8 +239,8 @@ async def test_while_one_peer_is_away_absence_means_nothing(stage: Stage) -> Non
         await scene.pass_time(60 * MINUTE)
         await scene.become(firing=1, gating=1)
         assert (await scene.metrics())['tocsin_alertmanager_reconcile_total{outcome="partial"}'] == 1
-        scene.alertmanager.fire(WEB)
         scene.alertmanager.silence({"service": "web"}, "ann", "noise", datetime.now(UTC) + timedelta(hours=1))
+        scene.alertmanager.fire(WEB)
         await scene.pass_time(MINUTE)
         await scene.become(muted=1, gating=1)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.matching import Selector
-from services.orchestrator.domain.evidence import Level, Sample, Slo, Threshold, judge_slo
+from services.orchestrator.domain.evidence.evidence import Level, Sample, Slo, Threshold, judge_slo
 from tests.builders import NOW
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from schemas.catalogue import CATALOGUE, decode, encode
 from schemas.incidents import CHANGES, AlertCounts, AlertExample, Change, Incident, IncidentEvent
 from schemas.vocabulary import FiringState, IncidentState, PublicState, Severity, worst
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.evolve import Happening, evolve
-from services.orchestrator.domain.happen import record
-from services.orchestrator.domain.incident import Context, Periods, Refusal, decide
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.evolve import Happening, evolve
+from services.orchestrator.domain.incident.happen import record
+from services.orchestrator.domain.incident.incident import Context, Periods, Refusal, decide
+from services.orchestrator.domain.incident.transitions import Step
 from tests.builders import ANN, NOW
 
 severities = st.sampled_from(Severity)
@@ -112,8 +112,8 @@ def _change(event: IncidentEvent) -> Change:
 
 
 def test_every_change_is_in_the_catalogue_and_has_words() -> None:
-    from services.orchestrator.domain import evolve as folds
-    from services.orchestrator.domain import wording
+    from services.orchestrator.domain.incident import evolve as folds
+    from services.orchestrator.domain.incident import wording
 
     for change in CHANGES:
         assert change.TYPE in CATALOGUE

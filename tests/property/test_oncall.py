@@ -15,13 +15,13 @@ from icalendar import Calendar as ICalendar
 
 from schemas.vocabulary import Role
 from services.orchestrator.adapters.ics import exported
-from services.orchestrator.domain.feeds import Entry, Whom, calendar_of
-from services.orchestrator.domain.hours import Hours
-from services.orchestrator.domain.layers import Layer
-from services.orchestrator.domain.members import Member
-from services.orchestrator.domain.oncall import gaps, next_handover, on_call, shifts
-from services.orchestrator.domain.rotation import Override, Rotation
-from services.orchestrator.domain.spans import FAR
+from services.orchestrator.domain.duty.calendars import Entry, Whom, calendar_of
+from services.orchestrator.domain.duty.hours import Hours
+from services.orchestrator.domain.duty.layers import Layer
+from services.orchestrator.domain.duty.members import Member
+from services.orchestrator.domain.duty.oncall import gaps, next_handover, on_call, shifts
+from services.orchestrator.domain.duty.rotation import Override, Rotation
+from services.orchestrator.domain.duty.spans import FAR
 from tests.builders import NOW
 from tests.property.test_windows import first_shown
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from schemas.alerts import AlertReceived
 from schemas.incidents import AlertCounts
 from schemas.vocabulary import AlertStatus, FiringState, IncidentState
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.firings import Firing
-from services.orchestrator.domain.ledger import Cause, Ledger
-from services.orchestrator.domain.reconcile import Answer, OpenFiring, Seen, reconcile
-from services.orchestrator.domain.restating import tell
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.alerts.firings import Firing
+from services.orchestrator.domain.alerts.reconcile import Answer, OpenFiring, Seen, reconcile
+from services.orchestrator.domain.deciding.ledger import Cause, Ledger
+from services.orchestrator.domain.deciding.restating import tell
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.transitions import Step
 from tests.builders import NOW, POLICY, an_alert, minutes
 from tests.support.desk import Desk
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from schemas.incidents import AlertCounts, Incident
 from schemas.vocabulary import FiringState, Severity
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.happen import record
-from services.orchestrator.domain.incident import Context, Periods, Refusal, decide
-from services.orchestrator.domain.reconcile import Answer, Change, OpenFiring, Seen, reconcile
-from services.orchestrator.domain.restating import tell
+from services.orchestrator.domain.alerts.reconcile import Answer, Change, OpenFiring, Seen, reconcile
+from services.orchestrator.domain.deciding.restating import tell
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.happen import record
+from services.orchestrator.domain.incident.incident import Context, Periods, Refusal, decide
 from tests.builders import ANN, NOW, minutes
 
 GRACE, STALE_AFTER = minutes(2), timedelta(hours=8)

@@ -114,7 +114,7 @@ def test_a_window_covers_what_the_oracle_writes_out(
     try:
         window = Window(starts, duration, zone, rrule)
     except WindowError:
-        assert not begins
+        assert len(begins) < int(ends.get("COUNT", "1")), "refused, although it comes so often within the years looked at"
         return
     near = st.sampled_from(begins[:2000] or [starts.replace(tzinfo=UTC)])
     steps = st.sampled_from([-MINUTE, timedelta(0), MINUTE, duration - MINUTE, duration, duration + DAY])

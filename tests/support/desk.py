@@ -5,13 +5,13 @@ from datetime import datetime
 
 from schemas.alerts import AlertReceived
 from schemas.incidents import Incident, IncidentEvent
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.evidence import SloState
-from services.orchestrator.domain.firings import Decision, Firing
-from services.orchestrator.domain.incident import Refusal
-from services.orchestrator.domain.ledger import Outcome, Turn
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.simulation import Played, Simulation
+from services.orchestrator.domain.alerts.firings import Decision, Firing
+from services.orchestrator.domain.deciding.ledger import Outcome, Turn
+from services.orchestrator.domain.evidence.evidence import SloState
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.incident import Refusal
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.trying.simulation import Played, Simulation
 from tests.builders import ANN, NOW, POLICY
 
 

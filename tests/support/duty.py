@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from schemas.vocabulary import Role
-from services.orchestrator.domain.feeds import Calendar, Entry, Whom, calendar_of
-from services.orchestrator.domain.hours import Hours
-from services.orchestrator.domain.layers import Layer
-from services.orchestrator.domain.members import Member
-from services.orchestrator.domain.rotation import Override, Rotation, Shift
+from services.orchestrator.domain.duty.calendars import Calendar, Entry, Whom, calendar_of
+from services.orchestrator.domain.duty.hours import Hours
+from services.orchestrator.domain.duty.layers import Layer
+from services.orchestrator.domain.duty.members import Member
+from services.orchestrator.domain.duty.rotation import Override, Rotation, Shift
 from tests.builders import NOW
 
 BERLIN, UTC = ZoneInfo("Europe/Berlin"), ZoneInfo("UTC")

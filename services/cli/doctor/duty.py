@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 from sqlalchemy import inspect
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.cli.database import opened
 from services.cli.doctor.finding import Finding, fail, ok, warn
-from services.cli.doctor.standing import opened
 from services.config import ConfigFile
-from services.orchestrator.domain.bookings import double_bookings
-from services.orchestrator.domain.feeds import Calendar, Fetched, NoFeed, calendar_of
-from services.orchestrator.domain.moments import minute
-from services.orchestrator.domain.oncall import shifts
-from services.orchestrator.domain.roster import Roster
-from services.orchestrator.domain.rotation import Override
-from services.orchestrator.domain.spans import FAR
+from services.orchestrator.domain.duty.bookings import double_bookings
+from services.orchestrator.domain.duty.calendars import Calendar, Fetched, NoFeed, calendar_of
+from services.orchestrator.domain.duty.moments import minute
+from services.orchestrator.domain.duty.oncall import shifts
+from services.orchestrator.domain.duty.roster import Roster
+from services.orchestrator.domain.duty.rotation import Override
+from services.orchestrator.domain.duty.spans import FAR
 from services.orchestrator.domain.spoken import count, span
 from services.orchestrator.handlers.feeds import PAST, Feed
 from services.orchestrator.handlers.oncall import Plan, standing_in

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from services.cli.doctor.finding import Finding, fail, ok, warn
 from services.config import ConfigFile
-from services.orchestrator.domain.evidence import Cause, SloState, Subject
+from services.orchestrator.domain.evidence.evidence import Cause, SloState, Subject
 from services.orchestrator.handlers.evidence import ask
 from services.orchestrator.watchfile import watch_of
 from services.runtime.clock import Clock

@@ -1,25 +1,23 @@
 """What Tocsin stands on: the bus, the databases, the time."""
 
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from importlib import import_module
 from pathlib import Path
 
 import httpx2
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.topics import Topic
 from services.cli.client import is_local
+from services.cli.database import migrations, opened, revision
 from services.cli.doctor.finding import Finding, fail, ok, warn
-from services.process import Settings, open_bus, open_database
+from services.process import Settings, open_bus
 from services.runtime.bus.sqlite import open_readonly
 from services.runtime.clock import Clock
-from services.runtime.db import Database
 from services.runtime.errors import BusUnavailable, DatabaseUnavailable
 
 SKEW_WARN, SKEW_FAIL = 2.0, 30.0
@@ -75,34 +73,11 @@ async def _database(settings: Settings, service: str) -> Finding:
         return warn(check, f"{path} does not exist", "It is made at the first start.")
     try:
         async with opened(settings, service) as database:
-            revision = await _revision(database)
+            found = await revision(database)
     except (DatabaseUnavailable, SQLAlchemyError) as error:
         reason = getattr(error, "detail", None) or str(error).splitlines()[0]
         return fail(check, reason, "Is TOCSIN_DATABASE right?" if settings.database else f"Is {path} a whole file?")
-    return _migrated(check, revision, _history(service))
-
-
-@asynccontextmanager
-async def opened(settings: Settings, service: str) -> AsyncIterator[Database]:
-    """A service's database, closed at the end."""
-    database = open_database(settings, service)
-    try:
-        yield database
-    finally:
-        await database.stop()
-
-
-async def _revision(database: Database) -> str | None:
-    async with database.read() as connection:
-        if not await connection.run_sync(lambda sync: inspect(sync).has_table("alembic_version")):
-            return None
-        found: str | None = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar()
-        return found
-
-
-def _history(service: str) -> ScriptDirectory:
-    package = import_module(f"services.{service}.store.migrations")
-    return ScriptDirectory(str(Path(str(package.__file__)).parent))
+    return _migrated(check, found, migrations(service))
 
 
 def _migrated(check: str, revision: str | None, history: ScriptDirectory) -> Finding:

@@ -21,9 +21,9 @@ from schemas.vocabulary import FiringState
 from services.orchestrator.adapters.alertmanager_words import Listed, Silence, Status, name_of, seen
 from services.orchestrator.adapters.credentials import credentials
 from services.orchestrator.adapters.jsonlist import JsonList
-from services.orchestrator.domain.evidence import NoAnswer
-from services.orchestrator.domain.labels import one_line
-from services.orchestrator.domain.reconcile import Answer, Reply, Seen
+from services.orchestrator.domain.alerts.labels import one_line
+from services.orchestrator.domain.alerts.reconcile import Answer, Reply, Seen
+from services.orchestrator.domain.evidence.evidence import NoAnswer
 
 MEGABYTE = 1024 * 1024
 LARGEST_LIST, LARGEST_STATUS = 256 * MEGABYTE, 4 * MEGABYTE

@@ -11,8 +11,8 @@ from pydantic import AliasPath, BaseModel, BeforeValidator, Field, TypeAdapter, 
 
 from schemas.base import Instant
 from schemas.vocabulary import FiringState
-from services.orchestrator.domain.labels import one_line
-from services.orchestrator.domain.reconcile import Seen
+from services.orchestrator.domain.alerts.labels import one_line
+from services.orchestrator.domain.alerts.reconcile import Seen
 
 MAX_WORDS = 500
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.orchestrator.domain.evidence import Cause, NoAnswer
+from services.orchestrator.domain.evidence.evidence import Cause, NoAnswer
 
 HIDDEN = "(hidden)"
 

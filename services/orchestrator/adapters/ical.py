@@ -20,8 +20,8 @@ from zoneinfo import ZoneInfo
 
 import httpx2
 
-from services.orchestrator.domain.feeds import Entry, Fetched, NoFeed, Unchanged
-from services.orchestrator.domain.labels import one_line
+from services.orchestrator.domain.alerts.labels import one_line
+from services.orchestrator.domain.duty.calendars import Entry, Fetched, NoFeed, Unchanged
 from services.runtime.addresses import ForbiddenAddress, Resolve, permitted, resolve
 from services.windows import moment_of
 

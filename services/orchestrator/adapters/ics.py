@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from icalendar import Calendar, Event, vCalAddress
 
 from schemas.ids import digest
-from services.orchestrator.domain.rotation import Rotation, Shift
+from services.orchestrator.domain.duty.rotation import Rotation, Shift
 from services.orchestrator.handlers.oncall import Contact
 
 REFRESH = timedelta(minutes=15)

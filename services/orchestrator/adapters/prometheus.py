@@ -18,8 +18,8 @@ import httpx2
 
 from services.orchestrator.adapters.credentials import credentials
 from services.orchestrator.adapters.reading import read_latest, read_window
-from services.orchestrator.domain.evidence import Cause, NoAnswer, Sample
-from services.orchestrator.domain.labels import one_line
+from services.orchestrator.domain.alerts.labels import one_line
+from services.orchestrator.domain.evidence.evidence import Cause, NoAnswer, Sample
 
 T = TypeVar("T")
 

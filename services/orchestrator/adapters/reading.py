@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from services.orchestrator.domain.evidence import Cause, NoAnswer, Sample
-from services.orchestrator.domain.labels import one_line
+from services.orchestrator.domain.alerts.labels import one_line
+from services.orchestrator.domain.evidence.evidence import Cause, NoAnswer, Sample
 
 MAX_REPEATED = 300
 """Characters of Prometheus' own words."""

@@ -14,7 +14,7 @@ from schemas.ids import incident_id, incident_number
 from schemas.incidents import Actor
 from schemas.vocabulary import ActorKind
 from services.orchestrator.api.bodies import Body
-from services.orchestrator.domain.incident import Refusal
+from services.orchestrator.domain.incident.incident import Refusal
 from services.orchestrator.handlers.commands import Answer, etag
 from services.orchestrator.handlers.commands import Request as Wish
 from services.runtime.auth import Grant

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from schemas.incidents import MAX_SERVICE, MAX_SERVICES, MAX_TEXT, MAX_TITLE
 from schemas.vocabulary import PublicState, Severity
-from services.orchestrator.domain.labels import one_line
+from services.orchestrator.domain.alerts.labels import one_line
 from services.runtime.durations import Duration, parse_duration
 
 MAX_SPLIT = 1000

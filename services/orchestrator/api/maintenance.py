@@ -12,8 +12,8 @@ from services.matching import MatcherError, Selector, selector
 from services.orchestrator.api.asking import Caller, before_cursor, caller, listing, refused
 from services.orchestrator.api.bodies import MaintenanceBody, Reason
 from services.orchestrator.api.reads import Limit
-from services.orchestrator.domain.incident import Refusal
-from services.orchestrator.domain.maintenance import maintenance_id
+from services.orchestrator.domain.alerts.maintenance import maintenance_id
+from services.orchestrator.domain.incident.incident import Refusal
 from services.orchestrator.handlers.maintenance import FILE, Answer, Planner, shown
 from services.runtime.auth import Grants
 from services.runtime.clock import Clock

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse, Response
 from pydantic_core import to_jsonable_python
 
-from services.orchestrator.domain.moments import read_moment
-from services.orchestrator.domain.rotation import Rotation, Shift
+from services.orchestrator.domain.duty.moments import read_moment
+from services.orchestrator.domain.duty.rotation import Rotation, Shift
 from services.orchestrator.handlers.oncall import Contact
 from services.orchestrator.handlers.rota import Rota
 from services.runtime.auth import Grants

@@ -7,8 +7,8 @@ from fastapi.responses import JSONResponse
 
 from services.orchestrator.api import bodies
 from services.orchestrator.api.asking import Caller, caller, canonical, respond
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.transitions import Step
 from services.orchestrator.handlers.commands import Commands
 from services.runtime.auth import Grants
 from services.runtime.web import require

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 
 from services.orchestrator.api import bodies
 from services.orchestrator.api.asking import Caller, caller, canonical, respond
-from services.orchestrator.domain.splitting import Wish
+from services.orchestrator.domain.deciding.splitting import Wish
 from services.orchestrator.handlers.regrouping import Regrouping
 from services.runtime.auth import Grants
 from services.runtime.web import require

@@ -12,8 +12,8 @@ from schemas.vocabulary import Role
 from services.orchestrator.api.asking import Caller, before_cursor, caller, listing, refused
 from services.orchestrator.api.bodies import OverrideBody, Reason, SwapBody
 from services.orchestrator.api.reads import Limit
-from services.orchestrator.domain.incident import Refusal
-from services.orchestrator.domain.overriding import Asked, Invalid, Swap, override_id
+from services.orchestrator.domain.duty.overriding import Asked, Invalid, Swap, override_id
+from services.orchestrator.domain.incident.incident import Refusal
 from services.orchestrator.handlers.standins import Answered, StandIns, shown
 from services.runtime.auth import Grants
 from services.runtime.web import Problem, require

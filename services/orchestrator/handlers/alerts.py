@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.alerts import AlertReceived
 from schemas.deliveries import DeliveryOutcome
-from services.orchestrator.domain.ledger import Outcome
+from services.orchestrator.domain.deciding.ledger import Outcome
 from services.orchestrator.handlers.decider import Decider
 from services.orchestrator.handlers.journal import Journal
 from services.orchestrator.metrics import OrchestratorMetrics
@@ -37,7 +37,7 @@ class Intake:
             if firing.decision:
                 self._metrics.decisions.labels(firing.decision.action).inc()
                 self._metrics.receipt_to_decision.observe(max(0.0, (now - firing.received_at).total_seconds()))
-        if outcome.events or any(firing.recheck_at for firing in outcome.began):
+        if outcome.events or outcome.stirred or any(firing.recheck_at for firing in outcome.began):
             self._journal.wake()
         else:
             self._journal.tell()

@@ -8,12 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.ids import digest, incident_id
 from schemas.incidents import Actor, Incident
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.happen import record
-from services.orchestrator.domain.incident import Context, Refusal, decide
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.splitting import New
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.deciding.splitting import New
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.happen import record
+from services.orchestrator.domain.incident.incident import Context, Refusal, decide
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.policy import Policy
 from services.orchestrator.handlers.journal import Journal
 from services.orchestrator.metrics import OrchestratorMetrics
 from services.orchestrator.store import answers, incidents, keys

@@ -1,6 +1,6 @@
 """The one place where rules decide: fills the world from the database, decides, and stores what came of it."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,14 +8,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.alerts import AlertReceived
 from schemas.incidents import Incident
-from services.orchestrator.domain.deciding import Batch
-from services.orchestrator.domain.evidence import SloState
-from services.orchestrator.domain.firings import Firing
-from services.orchestrator.domain.labels import service_of
-from services.orchestrator.domain.ledger import Outcome
-from services.orchestrator.domain.maintenance import Maintenance
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.world import GUARD_KEY, UMBRELLA_KEY, World, pin_key
+from services.orchestrator.domain.alerts.firings import Firing
+from services.orchestrator.domain.alerts.labels import service_of
+from services.orchestrator.domain.alerts.maintenance import Maintenance
+from services.orchestrator.domain.deciding.batch import Batch
+from services.orchestrator.domain.deciding.ledger import Outcome, together
+from services.orchestrator.domain.deciding.world import GUARD_KEY, UMBRELLA_KEY, World, pin_key
+from services.orchestrator.domain.evidence.evidence import SloState
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.policy.severity import scopes
 from services.orchestrator.handlers.archive import PolicyArchive
 from services.orchestrator.handlers.journal import Journal
 from services.orchestrator.store import firings, incidents, keys, turns
@@ -48,12 +49,21 @@ class Decider:
             await self._archive.keep(connection, policy.version, now)
         world = await self._world(connection, policy, now, alerts, incidents)
         known, first = set(world.latest), world.next_decision
+        outcomes = [outcome async for outcome in self._catch_up(connection, policy, world, now)]
         batch = Batch(policy, world, now)
         batch.decide(alerts)
         await self._adopt(connection, batch)
-        outcome = batch.outcome()
+        outcome = together([*outcomes, batch.outcome()])
         await self._store(connection, policy, outcome, known, first)
         return outcome
+
+    async def _catch_up(self, connection: AsyncConnection, policy: Policy, world: World, now: datetime) -> AsyncIterator[Outcome]:
+        """What is due by now, each at its own moment."""
+        while (moment := world.next_moment(policy.periods)) is not None and moment <= now:
+            late = Batch(policy, world, moment, recorded_at=now)
+            late.catch_up()
+            await self._adopt(connection, late)
+            yield late.outcome()
 
     async def _world(
         self,
@@ -123,6 +133,9 @@ class Decider:
         await keys.keep(connection, outcome.groups)
         await self._journal.store(connection, outcome.events, policy.periods, position)
         moments = [firing.recheck_at for firing in (*outcome.began, *outcome.changed) if firing.recheck_at]
+        if outcome.stirred:
+            moments.append(self._clock.now())
+            await firings.stir(connection, outcome.stirred, moments[-1])
         await self._journal.set_recheck(connection, min(moments, default=None))
 
 
@@ -133,6 +146,8 @@ def _number(firing: Firing) -> int:
 
 def _keys(policy: Policy, alerts: Sequence[AlertReceived], due: Sequence[Firing]) -> set[str]:
     alive = {policy.correlation_key(alert.labels) for alert in alerts} | {firing.key for firing in due}
+    for labels in (*(alert.labels for alert in alerts), *(firing.labels for firing in due)):
+        alive |= scopes(policy, labels)
     pins = {pin_key(alert.fingerprint) for alert in alerts} | {pin_key(firing.fingerprint) for firing in due}
     return alive | pins | {GUARD_KEY, UMBRELLA_KEY}
 

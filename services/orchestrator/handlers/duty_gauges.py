@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from services.orchestrator.domain.oncall import on_call, shifts
-from services.orchestrator.domain.roster import Roster
+from services.orchestrator.domain.duty.oncall import on_call, shifts
+from services.orchestrator.domain.duty.roster import Roster
 from services.orchestrator.handlers.oncall import OnCall
 from services.orchestrator.metrics import OrchestratorMetrics
 from services.runtime.clock import Clock

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import structlog
 
-from services.orchestrator.domain.evidence import (
+from services.orchestrator.domain.evidence.evidence import (
     Cause,
     Level,
     NoAnswer,

@@ -7,9 +7,9 @@ from typing import Any
 import yaml
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.domain.builtin import BUILT_IN
-from services.orchestrator.domain.firings import Firing
-from services.orchestrator.domain.ledger import Turn
+from services.orchestrator.domain.alerts.firings import Firing
+from services.orchestrator.domain.deciding.ledger import Turn
+from services.orchestrator.domain.policy.builtin import BUILT_IN
 from services.orchestrator.handlers import shapes
 from services.orchestrator.store import firings, incidents, policies, turns
 from services.runtime.db import Database

@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import structlog
 
-from services.orchestrator.domain.feeds import Entry, Fetched, NoFeed, Unchanged, Whom
+from services.orchestrator.domain.duty.calendars import Entry, Fetched, NoFeed, Unchanged, Whom
 from services.orchestrator.store import feeds as store
 from services.orchestrator.store.feeds import Copy
 from services.runtime.clock import Clock
@@ -49,14 +50,23 @@ class Feed:
     refresh: timedelta = timedelta(minutes=15)
 
 
+class Feeds(Protocol):
+    """All of them, by the rotation; `version` changes with what the configuration says."""
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def feeds(self) -> Mapping[str, Feed]: ...
+
+
 @dataclass
 class FeedKeeper:
-    """`feeds` are those of the configuration in force, whose `version` changes with them; `wake` is that of the worker."""
+    """`plan` is that of the configuration in force; `wake` is that of the worker."""
 
     database: Database
     work: Work
-    feeds: Callable[[], Mapping[str, Feed]]
-    version: Callable[[], str]
+    plan: Callable[[], Feeds]
     clock: Clock
     wake: Callable[[], None] = lambda: None
 
@@ -64,7 +74,7 @@ class FeedKeeper:
         """Ask for all of them at once, now and after each reload."""
         known = None
         while True:
-            version = self.version()
+            version = self.plan().version
             if version != known:
                 with suppress(Unavailable):  # the consumer says so
                     await finish(self._put())
@@ -74,12 +84,12 @@ class FeedKeeper:
     async def _put(self) -> None:
         now = self.clock.now()
         async with self.database.transaction() as connection:
-            await self.work.put(connection, [Item(FEEDS, name, now) for name in self.feeds()], never_later=True)
+            await self.work.put(connection, [Item(FEEDS, name, now) for name in self.plan().feeds], never_later=True)
         self.wake()
 
     async def round(self, claimed: Claimed) -> None:
         """Ask for one. The moment of the next time is settled first: an answer may take longer than a lease."""
-        feed = self.feeds().get(claimed.key)
+        feed = self.plan().feeds.get(claimed.key)
         async with self.database.transaction() as connection:
             if feed is None:
                 await store.forget(connection, claimed.key)

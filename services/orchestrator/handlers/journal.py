@@ -10,7 +10,7 @@ from schemas import topics
 from schemas.catalogue import encode
 from schemas.ids import digest
 from schemas.incidents import Incident, IncidentEvent
-from services.orchestrator.domain.incident import Periods, next_due
+from services.orchestrator.domain.incident.incident import Periods, next_due
 from services.orchestrator.store import incidents
 from services.runtime.bus.port import Message
 from services.runtime.outbox import Outbox

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from services.orchestrator.domain.evidence import SloState
-from services.orchestrator.domain.policy import Policy
+from services.orchestrator.domain.evidence.evidence import SloState
+from services.orchestrator.domain.policy.policy import Policy
 from services.orchestrator.handlers.decider import Decider
 from services.orchestrator.handlers.journal import Journal
 from services.orchestrator.store import firings

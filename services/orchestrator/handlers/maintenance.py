@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.matching import Selector
-from services.orchestrator.domain.incident import Refusal
-from services.orchestrator.domain.maintenance import Maintenance, Planned, maintenance_id
+from services.orchestrator.domain.alerts.maintenance import Maintenance, Planned, maintenance_id
+from services.orchestrator.domain.incident.incident import Refusal
 from services.orchestrator.domain.spoken import written
 from services.orchestrator.handlers.commands import Request
 from services.orchestrator.handlers.journal import Journal

@@ -7,10 +7,10 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.vocabulary import Role
-from services.orchestrator.domain.feeds import Calendar, calendar_of
-from services.orchestrator.domain.roster import Duty, Roster
-from services.orchestrator.domain.rotation import Override, Rotation
-from services.orchestrator.domain.spans import FAR
+from services.orchestrator.domain.duty.calendars import Calendar, calendar_of
+from services.orchestrator.domain.duty.roster import Duty, Roster
+from services.orchestrator.domain.duty.rotation import Override, Rotation
+from services.orchestrator.domain.duty.spans import FAR
 from services.orchestrator.handlers.feeds import Feed
 from services.orchestrator.store import feeds, overrides
 from services.orchestrator.store.feeds import Copy

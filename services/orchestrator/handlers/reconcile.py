@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from services.orchestrator.domain.ledger import Cause, Ledger
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.reconcile import Answer, Change, OpenFiring, Reply, reconcile
-from services.orchestrator.domain.restating import incidents_of, tell, turns_of
-from services.orchestrator.domain.world import World
+from services.orchestrator.domain.alerts.reconcile import Answer, Change, OpenFiring, Reply, reconcile
+from services.orchestrator.domain.deciding.ledger import Cause, Ledger
+from services.orchestrator.domain.deciding.restating import incidents_of, tell, turns_of
+from services.orchestrator.domain.deciding.world import World
+from services.orchestrator.domain.policy.policy import Policy
 from services.orchestrator.handlers.decider import Decider
 from services.orchestrator.handlers.journal import Journal
 from services.orchestrator.metrics import OrchestratorMetrics

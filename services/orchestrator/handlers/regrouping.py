@@ -8,14 +8,14 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.incidents import MAX_TEXT, Incident, IncidentEvent
-from services.orchestrator.domain.firings import Firing
-from services.orchestrator.domain.happen import record
-from services.orchestrator.domain.incident import Because, Context, Refusal
-from services.orchestrator.domain.labels import one_line
-from services.orchestrator.domain.ledger import Turn
-from services.orchestrator.domain.merging import merge
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.splitting import Linked, Splitting, Wish, split
+from services.orchestrator.domain.alerts.firings import Firing
+from services.orchestrator.domain.alerts.labels import one_line
+from services.orchestrator.domain.deciding.ledger import Turn
+from services.orchestrator.domain.deciding.merging import merge
+from services.orchestrator.domain.deciding.splitting import Linked, Splitting, Wish, split
+from services.orchestrator.domain.incident.happen import record
+from services.orchestrator.domain.incident.incident import Because, Context, Refusal
+from services.orchestrator.domain.policy.policy import Policy
 from services.orchestrator.handlers.commands import Answer, Commands, Request, naming
 from services.orchestrator.handlers.journal import Journal
 from services.orchestrator.store import firings, incidents, keys, turns

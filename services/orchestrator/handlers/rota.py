@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.orchestrator.domain.bookings import DoubleBooking, double_bookings
-from services.orchestrator.domain.moments import minute
-from services.orchestrator.domain.oncall import next_handover, on_call, shifts
-from services.orchestrator.domain.roster import Roster, why
-from services.orchestrator.domain.rotation import Kind, Override, Rotation, Shift
-from services.orchestrator.domain.spans import FAR
+from services.orchestrator.domain.duty.bookings import DoubleBooking, double_bookings
+from services.orchestrator.domain.duty.moments import minute
+from services.orchestrator.domain.duty.oncall import next_handover, on_call, shifts
+from services.orchestrator.domain.duty.roster import Roster, why
+from services.orchestrator.domain.duty.rotation import Kind, Override, Rotation, Shift
+from services.orchestrator.domain.duty.spans import FAR
 from services.orchestrator.handlers.oncall import OnCall, Plan
 from services.orchestrator.store import overrides as store
 from services.orchestrator.store.feeds import Copy

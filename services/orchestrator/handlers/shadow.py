@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.replaying import Heard
-from services.orchestrator.domain.shadowing import FURTHEST, News, Shadow, beginning
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.trying.replaying import Heard
+from services.orchestrator.domain.trying.shadowing import FURTHEST, News, Shadow, beginning
 from services.orchestrator.metrics import ShadowMetrics
 from services.orchestrator.store import shadows
 from services.orchestrator.store.shadows import Course
@@ -54,7 +54,6 @@ class _Memory:
     position: int
     begun_at: datetime
     stored_at: datetime
-    trimmed_at: datetime
     news: News | None = None
     last: int = 0
     whole: bool = False
@@ -70,13 +69,23 @@ class _Memory:
 
 
 class Follower:
-    """Lets the candidate that is configured follow the log."""
+    """Lets the candidate that is configured follow the log. `name` is what others know it by; embedded there are no others, so
+    that a process goes on at once with the lead of the one that was killed."""
 
-    def __init__(self, database: Database, candidate: Callable[[], Policy | None], clock: Clock, metrics: ShadowMetrics) -> None:
+    def __init__(
+        self,
+        database: Database,
+        candidate: Callable[[], Policy | None],
+        clock: Clock,
+        metrics: ShadowMetrics,
+        name: str | None = None,
+    ) -> None:
         self._database, self._candidate, self._clock, self._metrics = database, candidate, clock, metrics
-        self._me = secrets.token_hex(8)
+        self._me = name or ("embedded" if database.sqlite else secrets.token_hex(8))
         self._waker = Waker()
         self._memory: _Memory | None = None
+        self._followed: Policy | None = None
+        self._trimmed_at, self._ran = clock.now(), False
 
     def wake(self) -> None:
         """Something was decided or done."""
@@ -84,9 +93,9 @@ class Follower:
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        if self._memory is not None:  # an unexpected error ended the last run
-            self._memory = None
+        if self._ran:  # an unexpected error ended it
             await self._clock.sleep(AFTER_A_FAULT)
+        self._ran = True
         while True:
             try:
                 await self._catch_up()
@@ -97,9 +106,8 @@ class Follower:
 
     async def _something_new(self) -> None:
         """Until somebody wakes us, there is another candidate, or it is time to look."""
-        known = self._candidate()
         for _ in range(int(LOOK / GLANCE)):
-            if await self._waker.sleep(GLANCE) or self._candidate() is not known:
+            if await self._waker.sleep(GLANCE) or self._candidate() is not self._followed:
                 return
 
     async def _catch_up(self) -> None:
@@ -118,7 +126,7 @@ class Follower:
 
     async def round(self) -> bool:
         """One step further, if there is a candidate and we lead. Returns whether there is more to do at once."""
-        policy = self._candidate()
+        policy = self._followed = self._candidate()
         if self._memory is not None and (policy is None or policy.version != self._memory.course.policy):
             await self.stop()
         if policy is None:
@@ -145,25 +153,28 @@ class Follower:
             since = await _beginning(connection, course, policy.memory, now)
             first = min(await shadows.first_since(connection, since), course.position)
         shadow, tail = Shadow(policy, first, since), Tail(first, since)
-        self._memory = _Memory(course, shadow, tail, course.position, begun_at=now, stored_at=now, trimmed_at=now)
+        self._memory = _Memory(course, shadow, tail, course.position, begun_at=now, stored_at=now)
         log.info("shadow_began", policy=policy.version, decision=course.position, remembers_from=since.isoformat())
         return True
 
     async def _step(self, memory: _Memory) -> bool:
-        now = self._clock.now()
-        if memory.news is None:
+        now, late = self._clock.now(), memory.news is not None
+        if not late:
             await self._follow(memory, now)
-        await self._store(memory, now)
+        if not await self._store(memory, now):
+            log.info("shadow_lost_the_lead", policy=memory.course.policy)
+            self._memory = None
+            return True
         if memory.whole:
             await self._tidy(memory, now)
-        return not memory.whole
+        return late or not memory.whole
 
     async def _tidy(self, memory: _Memory, now: datetime) -> None:
         """What is done when there is nothing else to do."""
-        if now - memory.trimmed_at >= TRIM:
+        if now - self._trimmed_at >= TRIM:
             async with self._database.transaction() as connection:
                 await shadows.trim(connection, now)
-            memory.trimmed_at = now
+            self._trimmed_at = now
         if now - memory.begun_at >= RENEWED:
             self._memory = None
 
@@ -171,7 +182,9 @@ class Follower:
         """Play what is new. After this, what came of it is known but not stored."""
         warming = memory.warming
         async with self._database.snapshot() as connection:
-            bit = await memory.tail.read(connection, min(BIT, warming) if warming else BIT)
+            found = await memory.tail.look(connection, min(BIT, warming) if warming else BIT)
+        self._memory = None  # until it has come to the end of the bit: one that is interrupted is of no use
+        bit = memory.tail.take(found)
         await _play(memory.shadow, bit)
         if bit.whole:
             memory.shadow.wait(now - LATEST)
@@ -182,24 +195,24 @@ class Follower:
             memory.position = max(memory.position, memory.tail.next)
         elif news.decisions:
             memory.position = max(memory.position, news.decisions[-1].was.seq + 1)
+        self._memory = memory
 
-    async def _store(self, memory: _Memory, now: datetime) -> None:
-        """One transaction: the results and how far we came. When we no longer lead, everything is forgotten."""
+    async def _store(self, memory: _Memory, now: datetime) -> bool:
+        """One transaction: the results and how far we came. False when we no longer lead, or do not know what was stored."""
         news, before = memory.news or News(), memory.course
-        quiet = memory.position == before.position and not (news.opened or news.would_open)
+        quiet = memory.position == before.position and not (news.opened or news.would_open or news.pairs)
         if not quiet or now - memory.stored_at >= shadows.LEASE / 3:
             async with self._database.transaction() as connection:
                 ours = await shadows.move(connection, before, self._me, now, memory.position, memory.shadow.moment)
                 if ours:
                     await shadows.keep(connection, before, news)
             if not ours:
-                log.info("shadow_lost_the_lead", policy=before.policy)
-                self._memory, memory.whole = None, True
-                return
+                return False
             memory.course, memory.stored_at = replace(before, position=memory.position), now
             self._metrics.compared([each for each in news.decisions if each.was.seq >= before.position])
         memory.news = None
         self._metrics.show(lag=memory.lag, incidents=memory.shadow.open)
+        return True
 
 
 async def _beginning(connection: AsyncConnection, course: Course, memory: timedelta, now: datetime) -> datetime:

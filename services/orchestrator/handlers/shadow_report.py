@@ -7,10 +7,21 @@ from typing import Any, Protocol
 
 from sqlalchemy import Row
 
-from services.orchestrator.domain.policy import Policy
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.trying.comparing import What, apart
 from services.orchestrator.store import shadow_report, shadows
 from services.runtime.clock import Clock
 from services.runtime.db import Database
+
+VERDICTS = {
+    "would_open": "would open",
+    "would_not_open": "would not open",
+    "would_open_earlier": "would open earlier",
+    "would_open_later": "would open later",
+    "severity": "would have another severity",
+    "triage": "would be in triage, or no longer",
+}
+"""How the counts of differences are said."""
 
 
 class Candidate(Protocol):
@@ -57,36 +68,54 @@ class ShadowReports:
             "decisions": counts.decisions,
             "same": counts.same,
             "moves": [vars(move) for move in counts.moves],
-            "incidents": vars(openings),
+            "incidents": openings,
             "items": items,
             "next": str(items[-1]["seq"]) if len(rows) > limit else None,
         }
 
 
 def _difference(row: Row[Any]) -> dict[str, Any]:
-    what, was, would_be = _words(row)
     labels = row.labels or {}
+    was, would_be = _words(row)
     return {
         "seq": row.seq,
-        "what": what,
+        "what": _what(row),
         "at": row.at,
         "alert": labels.get("alertname") or row.fingerprint,
         "labels": labels,
         "incident": row.was,
         "would_be_incident": row.would_be,
+        "severity": row.severity or row.was_severity,
         "was": was,
         "would_be": would_be,
-        "rule": row.rule,
         "why": row.why or "",
         "over_at": row.ended_at,
     }
 
 
-def _words(row: Row[Any]) -> tuple[str, str, str]:
-    """In which way it differs, how it was, and how it would be."""
-    would_be = f"{row.severity}{' in triage' if row.quiet else ''}"
-    if row.was is None:
-        return "would open", "not opened", would_be
+def _what(row: Row[Any]) -> What:
+    if row.what == "triage":
+        return What.QUIETER if row.quiet else What.LOUDER
+    return _WHAT[row.what]
+
+
+_WHAT = {
+    "would_open": What.OPENS,
+    "would_not_open": What.OPENS_NOT,
+    "would_open_earlier": What.OPENS_EARLIER,
+    "would_open_later": What.OPENS_LATER,
+    "severity": What.SEVERITY,
+}
+
+
+def _words(row: Row[Any]) -> tuple[str, str]:
+    """How it was and how it would be."""
+    was = "nothing" if row.was is None else _rated(row.was_severity, row.was_quiet)
     if row.would_be is None:
-        return "would not open", f"{row.was_severity or 'opened'}", "nothing opened"
-    return "severity", f"{row.was_severity}", would_be
+        return was, f"joins {row.counterpart}" if row.counterpart else "nothing"
+    when = f", {apart(row.was_at, row.at)}" if row.was_at else ""
+    return was, _rated(row.severity, row.quiet) + when
+
+
+def _rated(severity: str | None, quiet: bool | None) -> str:
+    return f"{severity or 'opened'}{' in triage' if quiet else ''}"

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from services.orchestrator.domain.firings import Firing
-from services.orchestrator.domain.ledger import Turn
+from services.orchestrator.domain.alerts.firings import Firing
+from services.orchestrator.domain.deciding.ledger import Turn
 
 
 def firing(known: Firing) -> dict[str, Any]:

@@ -8,9 +8,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.vocabulary import Role
-from services.orchestrator.domain.incident import Refusal
-from services.orchestrator.domain.moments import minute
-from services.orchestrator.domain.overriding import (
+from services.orchestrator.domain.duty.moments import minute
+from services.orchestrator.domain.duty.overriding import (
     LONGEST,
     Asked,
     Invalid,
@@ -22,8 +21,9 @@ from services.orchestrator.domain.overriding import (
     swapped,
     wanted_time,
 )
-from services.orchestrator.domain.rotation import Override, Rotation
-from services.orchestrator.domain.spans import FAR
+from services.orchestrator.domain.duty.rotation import Override, Rotation
+from services.orchestrator.domain.duty.spans import FAR
+from services.orchestrator.domain.incident.incident import Refusal
 from services.orchestrator.handlers.commands import Request
 from services.orchestrator.handlers.oncall import OnCall
 from services.orchestrator.metrics import OrchestratorMetrics

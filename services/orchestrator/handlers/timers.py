@@ -7,7 +7,7 @@ alerts does what is due on the way, so it does not matter to any decision how la
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.orchestrator.domain.policy import Policy
+from services.orchestrator.domain.policy.policy import Policy
 from services.orchestrator.handlers.decider import Decider
 from services.orchestrator.handlers.journal import QUIET, Journal
 from services.orchestrator.store import firings, incidents

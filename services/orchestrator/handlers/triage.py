@@ -7,10 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.incidents import Incident
 from schemas.vocabulary import Severity
-from services.orchestrator.domain.evidence import Saturation, Slo, SloState
-from services.orchestrator.domain.maintenance import Maintenance
-from services.orchestrator.domain.picture import Picture, ServiceAlerts, under_way
-from services.orchestrator.domain.triage import Assessment, assess
+from services.orchestrator.domain.alerts.maintenance import Maintenance
+from services.orchestrator.domain.evidence.evidence import Saturation, Slo, SloState
+from services.orchestrator.domain.evidence.picture import Picture, ServiceAlerts, under_way
+from services.orchestrator.domain.evidence.triage import Assessment, assess
 from services.orchestrator.handlers.evidence import Evidence
 from services.orchestrator.store import triage
 from services.runtime.clock import Clock

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.domain.maintenance import Maintenance
+from services.orchestrator.domain.alerts.maintenance import Maintenance
 from services.orchestrator.store import maintenance as store
 from services.runtime.clock import Clock
 

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.domain.feeds import Entry
+from services.orchestrator.domain.duty.calendars import Entry
 from services.orchestrator.store.tables import feeds
 from services.runtime.db import upsert
 

@@ -8,7 +8,7 @@ from sqlalchemy import Row, bindparam, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.vocabulary import Action, FiringState, Severity
-from services.orchestrator.domain.firings import Decision, Firing
+from services.orchestrator.domain.alerts.firings import Decision, Firing
 from services.orchestrator.store.tables import WAITING, firings
 from services.runtime.db import among
 
@@ -35,6 +35,12 @@ async def open_labels(connection: AsyncConnection) -> list[tuple[int, Mapping[st
     """The decision number and the labels of everything that is not over."""
     query = select(firings.c.seq, firings.c.labels).where(firings.c.latest & firings.c.ends_at.is_(None))
     return [(row.seq, row.labels) for row in await connection.execute(query)]
+
+
+async def stir(connection: AsyncConnection, alerts: Collection[str], moment: datetime) -> None:
+    """Have what is not over of these alerts (fingerprints) looked at again at the moment."""
+    alive = firings.c.latest & firings.c.ends_at.is_(None) & among(connection, firings.c.fingerprint, alerts)
+    await connection.execute(update(firings).where(alive).values(recheck_at=moment))
 
 
 async def recheck(connection: AsyncConnection, numbers: Sequence[int], moment: datetime) -> None:

@@ -1,95 +1,120 @@
 """The recorded log, read in the order in which everything was decided: what a replay plays.
 
-It is what is stored anyway: firings with their decisions and ends, and what people did. One pass over the decisions in their
-order is enough; the ends of firings wait until the decision before which they were heard.
+It is what is stored anyway: firings with their decisions and ends, and what people did. Read it in one snapshot.
 """
 
-from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
-from heapq import heappop, heappush
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pydantic_core import from_json
-from sqlalchemy import Row, Text, cast, func, select
+from sqlalchemy import JSON, Column, ColumnElement, Row, Text, cast, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from schemas.alerts import AlertReceived
-from schemas.incidents import Actor, Incident
-from schemas.vocabulary import Action, ActorKind, AlertStatus, Severity
-from services.orchestrator.domain.replaying import Decided, Heard, Ordered, known_slos
+from schemas.incidents import Actor, Incident, Merged, SeverityChanged, SeverityUnpinned
+from schemas.vocabulary import ActorKind, IncidentState
+from services.orchestrator.domain.alerts.maintenance import Planned
+from services.orchestrator.domain.trying.comparing import Later, Recorded
+from services.orchestrator.domain.trying.replaying import RELEVANT, Heard, Ordered
+from services.orchestrator.domain.trying.shadowing import FURTHEST, beginning
+from services.orchestrator.store import maintenance
+from services.orchestrator.store.assembly import COLUMNS, Assembly
+from services.orchestrator.store.shadows import decided_at, first_since, last_decision, spans
 from services.orchestrator.store.tables import events, firings, incidents, turns
+from services.runtime.db import UtcDateTime, among
 
 CHUNK = 5000
-RELEVANT = tuple(
-    f"tocsin.incident.{word}.v1"
-    for word in (
-        "opened", "severity_changed", "severity_unpinned", "promoted", "mitigated", "resolved", "reopened", "dismissed",
-    )
-)  # fmt: skip
 
-COLUMNS = (
-    firings.c.seq,
-    firings.c.fingerprint,
-    cast(firings.c.labels, Text).label("labels"),
-    cast(firings.c.facts, Text).label("facts"),
-    firings.c.received_at,
-    firings.c.ends_at,
-    firings.c.closed_at,
-    firings.c.closed_before,
-    firings.c.decided_at,
-    firings.c.action,
-    firings.c.decided_incident,
-    firings.c.decided_severity,
-    firings.c.rule,
-)
+
+def raw(names: Iterable[str]) -> list[ColumnElement[Any]]:
+    """Columns of firings as the database has them: SQLAlchemy would make values of them one by one, and not as fast."""
+    return [_raw(firings.c[name]) for name in names]
+
+
+def _raw(column: Column[Any]) -> ColumnElement[Any]:
+    if isinstance(column.type, JSON):
+        return cast(column, Text).label(column.name)
+    return type_coerce(column, Text) if isinstance(column.type, UtcDateTime) else column
 
 
 @dataclass(frozen=True)
 class Extent:
-    """What a log holds from a moment on: the numbers of its first decision and incident, how many decisions, and its end."""
+    """What there is to play: from the decision `first` to `last`, the first of them made at `start`. Differences count from
+    `since` on; what was decided before only warms up. `incident` is the number of the first incident."""
 
-    first_decision: int
-    first_incident: int
-    decisions: int
-    until: datetime | None
-
-
-async def extent(connection: AsyncConnection, since: datetime) -> Extent:
-    """How much there is to play."""
-    query = select(func.min(firings.c.seq), func.count(), func.max(firings.c.decided_at)).where(firings.c.decided_at >= since)
-    first, count, until = (await connection.execute(query)).one()
-    mine = select(func.min(incidents.c.number)).where(incidents.c.id.in_(
-        select(events.c.incident).where((events.c.version == 1) & (events.c.recorded_at >= since))
-    ))  # fmt: skip
-    number = (await connection.execute(mine)).scalar_one()
-    return Extent(first or 1, number or 1, count, until)
+    since: datetime
+    start: datetime
+    first: int
+    last: int
+    incident: int
 
 
-async def recorded_incidents(connection: AsyncConnection, since: datetime) -> dict[str, Incident]:
-    """The incidents that began since a moment, as they are."""
-    names = select(events.c.incident).where((events.c.version == 1) & (events.c.recorded_at >= since))
-    rows = await connection.execute(select(incidents.c.body).where(incidents.c.id.in_(names)))
-    found = (Incident.model_validate(row.body) for row in rows)
-    return {incident.id: incident for incident in found}
+async def extent(connection: AsyncConnection, since: datetime | None, memory: timedelta, policy: str) -> Extent | None:
+    """How much there is; None when nothing has been decided since then. `memory` is how far the policy looks back."""
+    last = await last_decision(connection)
+    if last == 0:
+        return None
+    if since is None:
+        since = start = await decided_at(connection, 1) or datetime.min.replace(tzinfo=UTC)
+    else:
+        start = await _beginning(connection, since, memory, policy)
+    if await first_since(connection, since) > last:
+        return None
+    return Extent(since, start, await first_since(connection, start), last, await _first_incident(connection, start))
 
 
-async def opened_later(connection: AsyncConnection, since: datetime) -> dict[int, str]:
+async def _beginning(connection: AsyncConnection, since: datetime, memory: timedelta, policy: str) -> datetime:
+    """Early enough to know what was open then, and all that decisions look back at."""
+    furthest = since - FURTHEST
+    found = await spans(connection, policy, await first_since(connection, furthest), furthest)
+    return beginning(since, memory, found)
+
+
+async def _first_incident(connection: AsyncConnection, start: datetime) -> int:
+    began = (events.c.incident == incidents.c.id) & (events.c.version == 1)
+    query = select(func.min(incidents.c.number)).join(events, began).where(events.c.recorded_at >= start)
+    found: int | None = (await connection.execute(query)).scalar_one()
+    if found is None:
+        found = ((await connection.execute(select(func.max(incidents.c.number)))).scalar_one() or 0) + 1
+    return found
+
+
+async def recorded_incidents(connection: AsyncConnection, first: int) -> dict[str, Recorded]:
+    """The incidents from this number on, as they are."""
+    mine = incidents.c.number >= first
+    raises = select(events.c.incident, events.c.reason).join(incidents, incidents.c.id == events.c.incident)
+    raises = raises.where(mine & (events.c.type == SeverityChanged.TYPE)).order_by(events.c.incident, events.c.version)
+    raised = {row.incident: row.reason for row in await connection.execute(raises)}
+    began = (events.c.incident == incidents.c.id) & (events.c.version == 1)
+    rows = await connection.execute(select(incidents.c.id, incidents.c.body, events.c.change).join(events, began).where(mine))
+    return {
+        row.id: Recorded(Incident.model_validate(row.body), row.change["state"] == IncidentState.TRIAGE, raised.get(row.id, ""))
+        for row in rows
+    }
+
+
+async def opened_later(connection: AsyncConnection, start: datetime) -> dict[int, Later]:
     """The incidents that were opened for firings after their decision, by the number of the decision."""
-    mine = (turns.c.event == "opened") & (turns.c.at >= since)
-    return {row.seq: row.incident for row in await connection.execute(select(turns.c.seq, turns.c.incident).where(mine))}
+    mine = (turns.c.event == "opened") & (turns.c.at >= start)
+    rows = await connection.execute(select(turns.c.seq, turns.c.incident, turns.c.at).where(mine))
+    return {row.seq: Later(row.incident, row.at) for row in rows}
+
+
+async def planned(connection: AsyncConnection, start: datetime) -> list[Planned]:
+    """What people had planned that was not over then."""
+    return await maintenance.live(connection, start)
 
 
 async def log(connection: AsyncConnection, since: datetime, first: int) -> AsyncIterator[Heard | Ordered]:
-    """Everything that decisions depended on, in its order, from the decision `first` on."""
-    assembly, after = Assembly(deque(await _orders(connection, since))), first - 1
+    """Everything that decisions depended on, in its order, from the decision `first` on, which was made at `since` or later."""
+    assembly, after, columns = Assembly(), first - 1, raw(COLUMNS)
+    assembly.expect(await _orders(connection, since))
     while True:
-        query = select(*COLUMNS).where(firings.c.seq > after).order_by(firings.c.seq).limit(CHUNK)
+        query = select(*columns).where(firings.c.seq > after).order_by(firings.c.seq).limit(CHUNK)
         rows = (await connection.execute(query)).all()
-        for row in rows:
-            for step in assembly.take(row):
-                yield step
+        for step in assembly.take(rows):
+            yield step
         if len(rows) < CHUNK:
             break
         after = rows[-1].seq
@@ -97,130 +122,47 @@ async def log(connection: AsyncConnection, since: datetime, first: int) -> Async
         yield step
 
 
-async def _orders(connection: AsyncConnection, since: datetime) -> list[tuple[int, Ordered]]:
-    """What people did, with the number of the decision before which they did it."""
-    mine = events.c.type.in_(RELEVANT) & (events.c.recorded_at >= since)
+async def _orders(connection: AsyncConnection, start: datetime) -> Sequence[tuple[int, Ordered]]:
+    mine = events.c.type.in_(RELEVANT) & (events.c.recorded_at >= start)
     query = select(events).where(mine).order_by(events.c.position, events.c.recorded_at, events.c.incident, events.c.version)
-    return list(ordered(await connection.execute(query)))
+    return await ordered(connection, (await connection.execute(query)).all())
 
 
-def ordered(rows: Iterable[Row[Any]]) -> Iterator[tuple[int, Ordered]]:
-    """Of these events what people did, each with the number of the decision before which they did it."""
-    for row in rows:
-        actor = Actor.model_validate(row.actor)
-        if actor.kind is ActorKind.PERSON:
-            yield row.position, Ordered(row.recorded_at, row.incident, row.type, row.change, actor, row.reason)
+async def ordered(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[tuple[int, Ordered]]:
+    """Of these events the commands of people, each with the number of the decision before which it was given."""
+    mine = [row for row in rows if row.actor["kind"] == ActorKind.PERSON]
+    consequences, moved = _consequences(mine), await _moved(connection, mine)
+    return [
+        (row.position, _ordered(row, moved.get((row.incident, row.recorded_at), ())))
+        for row in mine
+        if (row.incident, row.version) not in consequences
+    ]
 
 
-@dataclass
-class Assembly:
-    """Puts decisions, ends and orders into their order, and what was decided at one moment into one batch."""
+def _consequences(rows: Sequence[Row[Any]]) -> set[tuple[str, int]]:
+    """Events that a person's command has brought about on the way: on the target of a merge, and by taking a pin away."""
+    merges = {(row.change["into"], row.recorded_at) for row in rows if row.type == Merged.TYPE}
+    unpinned = {(row.incident, row.recorded_at) for row in rows if row.type == SeverityUnpinned.TYPE}
+    return {
+        (row.incident, row.version)
+        for row in rows
+        if (row.incident, row.recorded_at) in merges
+        or ((row.incident, row.recorded_at) in unpinned and row.type == SeverityChanged.TYPE and not row.change["pinned"])
+    }
 
-    orders: deque[tuple[int, Ordered]] = field(default_factory=deque)
-    _ends: list[tuple[int, datetime, int, AlertReceived]] = field(default_factory=list)
-    _labels: dict[str, dict[str, str]] = field(default_factory=dict)
-    _batch: Heard | None = None
 
-    def expect(self, orders: Iterable[tuple[int, Ordered]]) -> None:
-        """What people did after everything that is known so far."""
-        self.orders.extend(orders)
+async def _moved(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> Mapping[tuple[str, datetime], tuple[str, ...]]:
+    """Which alerts moved to incidents that were split out, and when."""
+    new = [row.incident for row in rows if row.change.get("split_from")]
+    found = defaultdict[tuple[str, datetime], tuple[str, ...]](tuple)
+    if new:
+        query = select(turns.c.incident, turns.c.at, firings.c.fingerprint).join(firings, firings.c.seq == turns.c.seq)
+        mine = (turns.c.event == "moved") & among(connection, turns.c.incident, new)
+        for row in await connection.execute(query.where(mine).order_by(turns.c.id)):
+            found[row.incident, row.at] += (row.fingerprint,)
+    return found
 
-    def take(self, row: Row[Any]) -> Iterator[Heard | Ordered]:
-        """The next decision. Its firing's end, if there is one, comes in its turn."""
-        yield from self.before(row.seq)
-        facts = from_json(row.facts)
-        alert = self._alert(row, facts)
-        decided = Decided(
-            row.seq,
-            Action(row.action),
-            row.decided_incident,
-            Severity(row.decided_severity) if row.decided_severity else None,
-            row.rule,
-        )
-        yield from self._add(row.decided_at, alert, decided, facts)
-        self.end(row)
 
-    def end(self, row: Row[Any]) -> None:
-        """The firing of a decision that was taken ended, if it did after that."""
-        if row.closed_before is None or row.closed_at is None or row.closed_before <= row.seq:
-            return
-        over = AlertReceived.model_construct(
-            fingerprint=row.fingerprint,
-            status=AlertStatus.RESOLVED,
-            labels={},
-            annotations={},
-            starts_at=row.received_at,
-            ends_at=row.ends_at,
-            generator_url="",
-            received_at=row.closed_at,
-        )
-        heappush(self._ends, (row.closed_before, row.closed_at, row.seq, over))
-
-    def forget(self, alerts: int) -> None:
-        """Keep the labels of at most so many alerts; they are read anew."""
-        if len(self._labels) > alerts:
-            self._labels = {}
-
-    def rest(self) -> Iterator[Heard | Ordered]:
-        """What came after the last decision."""
-        yield from self.before(None)
-        if self._batch is not None:
-            yield self._batch
-            self._batch = None
-
-    def before(self, number: int | None) -> Iterator[Heard | Ordered]:
-        """Ends and orders before the decision with this number, whichever came first."""
-        while True:
-            end, order = self._end_before(number), self._order_before(number)
-            if end is None and order is None:
-                return
-            if end is not None and (order is None or end[:2] <= (order[0], order[1].at)):
-                heappop(self._ends)
-                yield from self._add(end[1], end[3], None, {})
-            elif order is not None:
-                self.orders.popleft()
-                if self._batch is not None:
-                    yield self._batch
-                    self._batch = None
-                yield order[1]
-
-    def _end_before(self, number: int | None) -> tuple[int, datetime, int, AlertReceived] | None:
-        return self._ends[0] if self._ends and (number is None or self._ends[0][0] <= number) else None
-
-    def _order_before(self, number: int | None) -> tuple[int, Ordered] | None:
-        return self.orders[0] if self.orders and (number is None or self.orders[0][0] <= number) else None
-
-    def _add(
-        self, at: datetime, alert: AlertReceived, decided: Decided | None, facts: dict[str, Any]
-    ) -> Iterator[Heard | Ordered]:
-        if self._batch is not None and self._batch.at != at:
-            yield self._batch
-            self._batch = None
-        if self._batch is None:
-            self._batch = Heard(at, [], {}, {})
-        batch = self._batch
-        assert isinstance(batch.alerts, list)
-        assert isinstance(batch.decided, dict)
-        assert isinstance(batch.slos, dict)
-        batch.alerts.append(alert)
-        if decided is not None:
-            batch.decided[decided.seq] = decided
-        if facts.get("slos"):
-            batch.slos.update(known_slos(facts, at))
-
-    def _alert(self, row: Row[Any], facts: dict[str, Any]) -> AlertReceived:
-        labels = self._labels.get(row.fingerprint)
-        if labels is None:
-            labels = self._labels[row.fingerprint] = from_json(row.labels)
-        unseen = row.closed_before is not None and row.closed_before <= row.seq
-        started = facts.get("starts_at")
-        return AlertReceived.model_construct(
-            fingerprint=row.fingerprint,
-            status=AlertStatus.RESOLVED if unseen else AlertStatus.FIRING,
-            labels=labels,
-            annotations={},
-            starts_at=datetime.fromisoformat(started) if started else row.received_at,
-            ends_at=row.ends_at if unseen else None,
-            generator_url="",
-            received_at=row.received_at,
-        )
+def _ordered(row: Row[Any], alerts: tuple[str, ...]) -> Ordered:
+    actor = Actor.model_validate(row.actor)
+    return Ordered(row.recorded_at, row.incident, row.type, row.change, actor, row.reason, alerts)

@@ -81,13 +81,13 @@ async def append(connection: AsyncConnection, happened: Sequence[IncidentEvent],
     await connection.execute(insert(events), [_event_row(event) | {"position": position} for event in happened])
     final = {event.incident.id: event.incident for event in happened}
     new = {event.incident.id for event in happened if event.version == 1}
-    fresh = [_incident_row(incident) for incident in final.values() if incident.id in new]
-    if fresh:
-        await connection.execute(insert(incidents), fresh)
-    for incident in final.values():
+    for incident in sorted(final.values(), key=lambda incident: incident.state.open):  # who gives up a key before who takes it
         if incident.id not in new:
             values = _incident_row(incident)
             await connection.execute(update(incidents).where(incidents.c.id == incident.id).values(**values))
+    fresh = [_incident_row(incident) for incident in final.values() if incident.id in new]
+    if fresh:
+        await connection.execute(insert(incidents), fresh)
 
 
 async def timeline(connection: AsyncConnection, incident: str, after: int, limit: int) -> list[dict[str, Any]]:

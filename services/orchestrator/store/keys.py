@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.domain.groups import Group
+from services.orchestrator.domain.policy.groups import Group
 from services.orchestrator.store.tables import incidents, keys
 from services.runtime.db import among, upsert
 

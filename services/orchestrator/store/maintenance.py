@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.matching import MatcherError, selector
-from services.orchestrator.domain.maintenance import Maintenance, Planned
+from services.orchestrator.domain.alerts.maintenance import Maintenance, Planned
 from services.orchestrator.store.tables import maintenance
 from services.windows import Window, WindowError
 

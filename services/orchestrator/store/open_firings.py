@@ -8,7 +8,7 @@ from sqlalchemy import Row, bindparam, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.vocabulary import FiringState, Severity
-from services.orchestrator.domain.reconcile import Change, OpenFiring
+from services.orchestrator.domain.alerts.reconcile import Change, OpenFiring
 from services.orchestrator.store.tables import OPEN, firings
 from services.runtime.db import among
 

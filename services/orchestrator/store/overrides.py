@@ -8,7 +8,7 @@ from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.vocabulary import Role
-from services.orchestrator.domain.rotation import Override
+from services.orchestrator.domain.duty.rotation import Override
 from services.orchestrator.store.tables import overrides
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, exists, func, insert, or_, select, update
+from sqlalchemy import bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.vocabulary import IncidentState
-from services.orchestrator.domain.shadowing import Compared, News, Opened, Span, WouldOpen
+from services.orchestrator.domain.trying.shadowing import Compared, News, Opened, Span, WouldOpen
 from services.orchestrator.store.tables import events, firings, incidents, shadow_decisions, shadow_openings, shadows
 from services.runtime.db import upsert
 
@@ -87,6 +87,10 @@ async def keep(connection: AsyncConnection, at: Course, news: News) -> None:
         await connection.execute(insert(shadow_decisions), decisions)
     await _put(connection, [_opened_row(at.policy, each) for each in news.opened if each.seq >= at.first], _OPENED)
     await _put(connection, [_would_open_row(at.policy, each) for each in news.would_open if each.seq >= at.first], _WOULD_OPEN)
+    if news.pairs:
+        pairs = [{"b_was": was, "b_counterpart": counterpart} for was, counterpart in news.pairs]
+        mine = (shadow_openings.c.policy == at.policy) & (shadow_openings.c.was == bindparam("b_was"))
+        await connection.execute(update(shadow_openings).where(mine).values(counterpart=bindparam("b_counterpart")), pairs)
 
 
 async def trim(connection: AsyncConnection, now: datetime) -> None:
@@ -145,11 +149,13 @@ async def _put(connection: AsyncConnection, rows: Sequence[dict[str, Any]], colu
 
 def _decision_row(policy: str, compared: Compared) -> dict[str, Any]:
     would_be = compared.would_be
+    was, instead = compared.change or (compared.was.action, would_be.action)
     return {
         "policy": policy,
         "seq": compared.was.seq,
         "at": would_be.at,
-        "was": compared.was.action,
+        "was": was,
+        "would_be": instead,
         "action": would_be.action,
         "incident": would_be.incident,
         "severity": would_be.severity,

@@ -6,7 +6,7 @@ decision at that moment: they give the order of everything that decisions depend
 
 `shadows` are candidates that ran beside the policy; `first` is the first decision that was compared, `position` the next one to
 be. In `shadow_decisions` and `shadow_openings` stands what they would have decided and opened, by the number of the decision
-behind it; `was` is what was done in earnest.
+behind it; `was` is what was done in earnest. `counterpart` is what people's acts on `was` happen to.
 """
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
@@ -200,6 +200,7 @@ shadow_decisions = Table(
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("at", UtcDateTime, nullable=False),
     Column("was", Text, nullable=False),
+    Column("would_be", Text, nullable=False),
     Column("action", Text, nullable=False),
     Column("incident", Text),
     Column("severity", Text),
@@ -222,7 +223,9 @@ shadow_openings = Table(
     Column("rule", Text),
     Column("reason", Text),
     Column("ended_at", UtcDateTime),
+    Column("counterpart", Text),
     Index("shadow_openings_age", "policy", "at"),
+    Index("shadow_openings_was", "policy", "was"),
 )
 
 

@@ -4,8 +4,8 @@ from sqlalchemy import ColumnElement, and_, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.incidents import Incident
-from schemas.vocabulary import FiringState, IncidentState, Severity
-from services.orchestrator.domain.picture import OpenIncident, Tally
+from schemas.vocabulary import Action, FiringState, IncidentState, Severity
+from services.orchestrator.domain.evidence.picture import OpenIncident, Tally
 from services.orchestrator.store.tables import OPEN_STATES, firings, incidents
 
 _WORST_FIRST = (incidents.c.severity, incidents.c.number.desc())
@@ -18,8 +18,12 @@ def _service() -> ColumnElement[str]:
 
 
 async def tallies(connection: AsyncConnection) -> list[Tally]:
-    """The firings that are not over, counted by service, state, severity and open incident."""
+    """The firings that are not over, counted by service, state, severity and open incident.
+
+    What a rule ignores is no sign of anything, nor is what a maintenance window covers now: it was expected.
+    """
     service = _service().label("service")
+    expected = (firings.c.rule == "maintenance") & firings.c.recheck_at.is_not(None) & firings.c.incident.is_(None)
     held = and_(incidents.c.id == firings.c.incident, text(f"incidents.{OPEN_STATES}"))
     query = (
         select(
@@ -31,7 +35,7 @@ async def tallies(connection: AsyncConnection) -> list[Tally]:
             func.min(firings.c.starts_at).label("oldest"),
         )
         .select_from(firings.outerjoin(incidents, held))
-        .where(firings.c.ends_at.is_(None))
+        .where(firings.c.ends_at.is_(None) & (firings.c.action != Action.IGNORE) & ~expected)
         .group_by(service, firings.c.state, firings.c.severity, incidents.c.id)
     )
     return [

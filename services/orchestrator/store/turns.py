@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Text, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.domain.ledger import Turn
+from services.orchestrator.domain.deciding.ledger import Turn
 from services.orchestrator.store.tables import firings, turns
 from services.runtime.db import UtcDateTime
 

@@ -11,11 +11,12 @@ MUTED = "silenced by ann until 2026-11-24 12:00 UTC: db upgrade (silence 1b2c…
 
 
 def an_alert(state: str = "firing", muted_by: str | None = None) -> dict[str, Any]:
-    decision = {
+    decision: dict[str, Any] = {
         "action": "open",
         "incident": "INC-1",
         "reason": "S1 opens one.",
         "rule": "open-s1-s2",
+        "rule_text": None,
         "policy": "p",
         "facts": {},
     }

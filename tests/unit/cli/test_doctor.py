@@ -15,7 +15,7 @@ from schemas.vocabulary import Role
 from services.cli.doctor import duty, evidence, files, outside, standing
 from services.cli.doctor.finding import Finding, Status
 from services.config import AccessSection, Config, ConfigFile, SlackSection, Token
-from services.orchestrator.domain.rotation import Override
+from services.orchestrator.domain.duty.rotation import Override
 from services.orchestrator.store import overrides
 from services.process import Settings, storage_lock
 from services.runtime.clock import Clock
@@ -55,6 +55,15 @@ def test_a_doubtful_configuration_is_warned_of(tmp_path: Path) -> None:
     assert (config is not None, finding.status) == (True, Status.WARN)
     assert finding.text.startswith(f"{file}:1:34: warning: rules.1: 'b' never decides")
     assert finding.text.endswith("(and 1 more)")
+
+
+def test_a_broken_candidate_is_warned_of(tmp_path: Path) -> None:
+    file = tmp_path / "tocsin.yaml"
+    file.write_text("shadow: {file: candidate.yaml}\n")
+    config, finding = files.config(Settings(config_file=file))
+    assert (config is not None, finding.status) == (True, Status.WARN)
+    assert "there is no" in finding.text
+    assert finding.text.startswith(f"the candidate that is to run beside the policy cannot be used: {file}:1:10")
 
 
 def test_a_broken_configuration_fails(tocsin: Tocsin, tmp_path: Path) -> None:

@@ -38,6 +38,16 @@ def test_a_good_configuration_is_summed_up_with_its_hash(tocsin: Tocsin, tmp_pat
     assert tocsin("check-config", TOCSIN_CONFIG_FILE=str(file)).status == 0
 
 
+def test_the_faults_of_a_candidate_are_told_as_well(tocsin: Tocsin, tmp_path: Path) -> None:
+    file, candidate = tmp_path / "tocsin.yaml", tmp_path / "candidate.yaml"
+    file.write_text("shadow: {file: candidate.yaml}\n")
+    candidate.write_text("zebra: 1\n")
+    outcome = tocsin("check-config", str(file))
+    assert (outcome.status, outcome.out.startswith(f"{candidate}:1:1: zebra: unknown key")) == (1, True)
+    told = tocsin("check-config", str(file), "-o", "json").json
+    assert (told["ok"], len(told["faults"])) == (False, 1)
+
+
 WHOLE = """\
 include: [more.yaml]
 severity: {rules: [{name: a, match: a=b, severity: S1}]}

@@ -13,7 +13,7 @@ import pytest
 from schemas.vocabulary import FiringState
 from services.orchestrator.adapters import alertmanager
 from services.orchestrator.adapters.alertmanager import Cluster, ask, statuses
-from services.orchestrator.domain.reconcile import Reply
+from services.orchestrator.domain.alerts.reconcile import Reply
 from tests.builders import NOW
 from tests.support.alertmanager_standin import UP, Respond, Standin, an_item, answering, endless
 from tests.support.processes import free_port

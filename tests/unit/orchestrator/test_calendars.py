@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from services.orchestrator.domain.feeds import MOST_NAMES, Clash, Entry, Whom, calendar_of
+from services.orchestrator.domain.duty.calendars import MOST_NAMES, Clash, Entry, Whom, calendar_of
 from tests.support.duty import DAY, HOUR, PEOPLE, a_calendar, at
 
 TEN = at("2026-11-23T10:00")

@@ -6,10 +6,10 @@ import pytest
 
 from schemas.vocabulary import Action, IncidentState, Severity
 from services.matching import selector
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.rules import EVERYTHING, CorrelationRule, DecisionRule, SeverityRule
-from services.orchestrator.domain.transitions import Step
-from services.orchestrator.domain.world import pin_key
+from services.orchestrator.domain.deciding.world import pin_key
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.rules import EVERYTHING, CorrelationRule, DecisionRule, SeverityRule
 from tests.builders import NOW, POLICY, an_alert, minutes, resolved
 from tests.support.desk import Desk
 

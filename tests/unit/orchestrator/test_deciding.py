@@ -6,8 +6,8 @@ from itertools import permutations
 import pytest
 
 from schemas.vocabulary import Action, FiringState, IncidentState, Severity
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.transitions import Step
 from tests.builders import NOW, POLICY, an_alert, minutes, resolved
 from tests.support.desk import Desk
 

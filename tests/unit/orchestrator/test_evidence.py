@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from services.matching import selector
-from services.orchestrator.domain.evidence import (
+from services.orchestrator.domain.evidence.evidence import (
     Level,
     Sample,
     Saturation,

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from services.matching import Selector
-from services.orchestrator.domain.evidence import Cause, Level, NoAnswer, Sample, Saturation, Slo, SloState, Threshold
+from services.orchestrator.domain.evidence.evidence import Cause, Level, NoAnswer, Sample, Saturation, Slo, SloState, Threshold
 from services.orchestrator.handlers import evidence as rounds
 from services.orchestrator.handlers.evidence import Evidence, Watch
 from services.orchestrator.metrics import OrchestratorMetrics

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.orchestrator.domain.builtin import BUILT_IN
+from services.orchestrator.domain.policy.builtin import BUILT_IN
 from services.orchestrator.handlers.explaining import rule_text
 
 PAGES = {"name": "pages", "match": ['team="db"', 'env=~"gprd|gstg"'], "severity": ["S1", "unknown"], "action": "open"}

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from schemas.vocabulary import Action, IncidentState
-from services.orchestrator.domain.rules import EVERYTHING, DecisionRule, Rate
+from services.orchestrator.domain.policy.rules import EVERYTHING, DecisionRule, Rate
 from tests.builders import NOW, POLICY, an_alert, minutes, resolved
 from tests.support.desk import Desk
 

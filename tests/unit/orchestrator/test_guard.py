@@ -6,11 +6,11 @@ from datetime import datetime
 import pytest
 
 from schemas.vocabulary import Action, IncidentState, Severity
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.firings import Decision
-from services.orchestrator.domain.rules import EVERYTHING, DecisionRule, Promotion, Rate
-from services.orchestrator.domain.transitions import Step
-from services.orchestrator.domain.world import UMBRELLA_KEY
+from services.orchestrator.domain.alerts.firings import Decision
+from services.orchestrator.domain.deciding.world import UMBRELLA_KEY
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.rules import EVERYTHING, DecisionRule, Promotion, Rate
 from tests.builders import NOW, POLICY, an_alert, minutes, resolved
 from tests.support.desk import Desk
 

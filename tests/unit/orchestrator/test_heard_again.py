@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from schemas.alerts import AlertReceived
-from schemas.vocabulary import Action, FiringState, IncidentState
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.firings import News, observe
-from services.orchestrator.domain.transitions import Step
-from tests.builders import NOW, an_alert, minutes, resolved
+from schemas.vocabulary import Action, FiringState, IncidentState, Severity
+from services.orchestrator.domain.alerts.firings import News, observe
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.rules import EVERYTHING, SeverityRule
+from tests.builders import NOW, POLICY, an_alert, minutes, resolved
 from tests.support.desk import Desk
 
 FIRING, MUTED, STALE, RESOLVED = FiringState.FIRING, FiringState.MUTED, FiringState.STALE, FiringState.RESOLVED
@@ -171,3 +172,15 @@ def test_an_end_that_was_told_stays_old_news_for_late_messages(desk: Desk) -> No
     desk.take(an_alert(), resolved(an_alert(), NOW + minutes(2)))
     news, _ = observe(desk.latest[an_alert().fingerprint], an_alert(received_at=NOW + minutes(20)))
     assert news is News.OLD
+
+
+def test_time_alone_opens_nothing_for_what_is_muted_and_does_once_it_fires_again() -> None:
+    desk = Desk(replace(POLICY, severity_rules=(SeverityRule("long", EVERYTHING, Severity.S2, persists=minutes(30)),)))
+    minor = an_alert("Minor", severity="s3")
+    desk.take(minor)
+    turn(desk, minor, MUTED, muted_by="silenced by ann")
+    desk.tick(NOW + minutes(40))
+    assert desk.incidents == {}
+    turn(desk, minor, FIRING, muted_by=None)
+    desk.tick(NOW + minutes(42))
+    assert desk.turns[-1].reason.startswith("S2 alert Minor (firing for 30m, rule long)")

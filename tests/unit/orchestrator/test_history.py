@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from schemas.incidents import Incident
 from schemas.vocabulary import Action, IncidentState, Severity
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.policy import Policy
-from services.orchestrator.domain.rules import EVERYTHING, DecisionRule, History, Rate
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.policy import Policy
+from services.orchestrator.domain.policy.rules import EVERYTHING, DecisionRule, History, Rate
 from tests.builders import NOW, POLICY, an_alert, minutes, resolved
 from tests.support.desk import Desk
 
@@ -28,10 +29,10 @@ def closed(desk: Desk, severity: str = "s2", service: str = "web", *, by: Step =
     return desk.order(name, ask.Move(by), at)
 
 
-def opened(desk: Desk, after: timedelta, severity: str = "s3", **labels: str) -> tuple[Severity, str]:
+def opened(desk: Desk, after: timedelta, severity: str = "s3", **labels: Any) -> tuple[Severity, str]:
     """With what severity an alert opens an incident of its own so much later, and why."""
     later = NOW + after
-    decision = desk.fire(an_alert("After", severity=severity, starts_at=later, **labels), now=later)  # type: ignore[arg-type]
+    decision = desk.fire(an_alert("After", severity=severity, starts_at=later, **labels), now=later)
     assert (decision.action, decision.severity) == (Action.OPEN, Severity(severity.upper()))
     return desk.incidents[decision.incident or ""].severity, decision.reason
 
@@ -65,17 +66,18 @@ def test_else_it_opens_as_what_it_is(before: tuple[str, str, Step], later: timed
     assert opened(desk, later, after)[0] is Severity(after.upper())
 
 
-def test_a_repeat_counts_in_any_environment_of_the_service() -> None:
+@pytest.mark.parametrize(("env", "severity"), [(None, Severity.S2), ("staging", Severity.S3)])
+def test_a_repeat_counts_where_the_environment_is_not_another(env: str | None, severity: Severity) -> None:
     desk = remembering(repeat_within=timedelta(hours=3))
     closed(desk)
-    assert opened(desk, minutes(10), env="staging")[0] is Severity.S2
+    assert opened(desk, minutes(10), env=env)[0] is severity
 
 
 def test_what_was_reopened_is_not_closed() -> None:
     desk = remembering(repeat_within=timedelta(hours=3))
     closed(desk)
     desk.order("INC-1", ask.Move(Step.REOPEN), NOW + minutes(1))
-    assert opened(desk, minutes(10), env="staging")[0] is Severity.S3
+    assert opened(desk, minutes(10), env=None)[0] is Severity.S3
 
 
 def test_what_is_reopened_in_the_same_batch_is_not_closed_either() -> None:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.orchestrator.adapters.ical import LARGEST, Place, expand, fetch
-from services.orchestrator.domain.feeds import Entry, Fetched, NoFeed, Unchanged
+from services.orchestrator.domain.duty.calendars import Entry, Fetched, NoFeed, Unchanged
 from tests.support.calendars import CalendarServer, an_event, calendar
 from tests.support.duty import BERLIN, DAY, at
 from tests.support.processes import free_port

@@ -5,10 +5,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.orchestrator.domain.hours import Hours, OfficeHours
-from services.orchestrator.domain.layers import Layer
-from services.orchestrator.domain.members import Member, Order
-from services.orchestrator.domain.oncall import on_call, shifts
+from services.orchestrator.domain.duty.hours import Hours, OfficeHours
+from services.orchestrator.domain.duty.layers import Layer
+from services.orchestrator.domain.duty.members import Member, Order
+from services.orchestrator.domain.duty.oncall import on_call, shifts
 from tests.support.duty import BERLIN, DAY, HOUR, WEEK, a_layer, a_rotation, at, office, told
 
 NEW_YORK, APIA = ZoneInfo("America/New_York"), ZoneInfo("Pacific/Apia")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.matching import selector
-from services.orchestrator.domain.maintenance import Maintenance, covering
+from services.orchestrator.domain.alerts.maintenance import Maintenance, covering
 from services.windows import Window
 from tests.builders import NOW
 

@@ -6,10 +6,10 @@ import pytest
 
 from schemas.incidents import AlertCounts, Incident, IncidentEvent, Proposal
 from schemas.vocabulary import IncidentState, Severity
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.happen import record
-from services.orchestrator.domain.incident import Context, Refusal, decide, next_due
-from services.orchestrator.domain.merging import merge
+from services.orchestrator.domain.deciding.merging import merge
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.happen import record
+from services.orchestrator.domain.incident.incident import Context, Refusal, decide, next_due
 from tests.builders import ANN, NOW, POLICY, minutes
 
 CONTEXT = Context(NOW, POLICY.periods)

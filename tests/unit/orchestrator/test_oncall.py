@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 
 from schemas.vocabulary import Role
-from services.orchestrator.domain.bookings import DoubleBooking, double_bookings
-from services.orchestrator.domain.oncall import gaps, next_handover, on_call, shifts
-from services.orchestrator.domain.roster import Duty, Roster
-from services.orchestrator.domain.rotation import Kind, Override, Rotation
-from services.orchestrator.domain.spans import FAR
+from services.orchestrator.domain.duty.bookings import DoubleBooking, double_bookings
+from services.orchestrator.domain.duty.oncall import gaps, next_handover, on_call, shifts
+from services.orchestrator.domain.duty.roster import Duty, Roster
+from services.orchestrator.domain.duty.rotation import Kind, Override, Rotation
+from services.orchestrator.domain.duty.spans import FAR
 from tests.support.duty import DAY, HOUR, WEEK, a_calendar, a_layer, a_rotation, an_override, at, office, told
 
 MONDAY = at("2026-11-23T09:00")

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from schemas.vocabulary import Role
-from services.orchestrator.domain.incident import Refusal
-from services.orchestrator.domain.overriding import (
+from services.orchestrator.domain.duty.overriding import (
     Asked,
     Invalid,
     Swap,
@@ -18,8 +17,9 @@ from services.orchestrator.domain.overriding import (
     swapped,
     wanted_time,
 )
-from services.orchestrator.domain.roster import Roster
-from services.orchestrator.domain.rotation import Rotation, Shift
+from services.orchestrator.domain.duty.roster import Roster
+from services.orchestrator.domain.duty.rotation import Rotation, Shift
+from services.orchestrator.domain.incident.incident import Refusal
 from tests.support.duty import DAY, HOUR, a_layer, a_rotation, an_override, at, office
 
 NOON = at("2026-11-23T12:00")

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from schemas.vocabulary import FiringState, Severity
-from services.orchestrator.domain.reconcile import RECONCILED, SETTLED, UNHEARD, Answer, Change, OpenFiring, Seen, reconcile
+from services.orchestrator.domain.alerts.reconcile import (
+    RECONCILED,
+    SETTLED,
+    UNHEARD,
+    Answer,
+    Change,
+    OpenFiring,
+    Seen,
+    reconcile,
+)
 from tests.builders import NOW, minutes
 
 GRACE, STALE_AFTER = minutes(2), timedelta(hours=8)

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from schemas.vocabulary import FiringState, Severity
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.reconcile import UNHEARD, Change
-from services.orchestrator.domain.restating import MOST_REASONS, incidents_of, tell, turns_of
+from services.orchestrator.domain.alerts.reconcile import UNHEARD, Change
+from services.orchestrator.domain.deciding.restating import MOST_REASONS, incidents_of, tell, turns_of
+from services.orchestrator.domain.incident import commands as ask
 from tests.builders import NOW
 from tests.unit.orchestrator.test_reconcile import BY, FIRING, MUTED, RESOLVED, STALE, a_firing
 

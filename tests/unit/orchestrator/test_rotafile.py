@@ -5,9 +5,9 @@ from pathlib import Path
 
 from schemas.vocabulary import Role
 from services.config import Config, ConfigFile
-from services.orchestrator.domain.feeds import Entry, Fetched
-from services.orchestrator.domain.oncall import shifts
-from services.orchestrator.domain.roster import Roster
+from services.orchestrator.domain.duty.calendars import Entry, Fetched
+from services.orchestrator.domain.duty.oncall import shifts
+from services.orchestrator.domain.duty.roster import Roster
 from services.orchestrator.handlers.oncall import Contact
 from services.orchestrator.rotafile import PlanInForce, feeds_of, plan_of
 from services.runtime.yamlfile import parse

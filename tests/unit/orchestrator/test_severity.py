@@ -8,11 +8,11 @@ import pytest
 
 from schemas.vocabulary import Action, ActorKind, IncidentState, Severity
 from services.matching import Selector, selector
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.evidence import Level, Slo, SloState, Threshold
-from services.orchestrator.domain.rules import EVERYTHING, Breadth, DecisionRule, SeverityRule
-from services.orchestrator.domain.severity import ordinal
-from services.orchestrator.domain.transitions import Step
+from services.orchestrator.domain.evidence.evidence import Level, Slo, SloState, Threshold
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.transitions import Step
+from services.orchestrator.domain.policy.rules import EVERYTHING, Breadth, DecisionRule, SeverityRule
+from services.orchestrator.domain.policy.severity import ordinal
 from tests.builders import NOW, POLICY, an_alert, minutes, resolved
 from tests.support.desk import Desk
 

@@ -7,11 +7,11 @@ import pytest
 
 from schemas.incidents import AlertCounts, Incident, IncidentEvent
 from schemas.vocabulary import Action, FiringState, IncidentState, Severity
-from services.orchestrator.domain import commands as ask
-from services.orchestrator.domain.firings import Decision, Firing, observe
-from services.orchestrator.domain.happen import record
-from services.orchestrator.domain.incident import Context, Refusal, decide
-from services.orchestrator.domain.splitting import Linked, New, Splitting, Wish, split
+from services.orchestrator.domain.alerts.firings import Decision, Firing, observe
+from services.orchestrator.domain.deciding.splitting import Linked, New, Splitting, Wish, split
+from services.orchestrator.domain.incident import commands as ask
+from services.orchestrator.domain.incident.happen import record
+from services.orchestrator.domain.incident.incident import Context, Refusal, decide
 from tests.builders import ANN, NOW, POLICY, an_alert
 
 CONTEXT, NEW = Context(NOW, POLICY.periods), New("INC-9", "uuid")

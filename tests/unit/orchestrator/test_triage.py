@@ -10,10 +10,10 @@ import pytest
 
 from schemas.vocabulary import FiringState, IncidentState, Severity
 from services.matching import selector
-from services.orchestrator.domain.covering import covering
-from services.orchestrator.domain.evidence import Level, Saturation, Slo, SloState, Threshold
-from services.orchestrator.domain.picture import OpenIncident, Picture, Tally, UnderWay
-from services.orchestrator.domain.triage import Assessment, assess
+from services.orchestrator.domain.evidence.covering import covering
+from services.orchestrator.domain.evidence.evidence import Level, Saturation, Slo, SloState, Threshold
+from services.orchestrator.domain.evidence.picture import OpenIncident, Picture, Tally, UnderWay
+from services.orchestrator.domain.evidence.triage import Assessment, assess
 from tests.builders import NOW, minutes
 
 S1, S2, S3 = Severity.S1, Severity.S2, Severity.S3

@@ -6,7 +6,7 @@ from pathlib import Path
 from schemas.vocabulary import Severity
 from services.config import ConfigFile
 from services.orchestrator.adapters.prometheus import Target
-from services.orchestrator.domain.evidence import Level, Threshold
+from services.orchestrator.domain.evidence.evidence import Level, Threshold
 from services.orchestrator.watchfile import WatchInForce, target_of, watch_of
 
 PROMETHEUS = """\

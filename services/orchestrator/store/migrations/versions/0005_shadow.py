@@ -35,6 +35,7 @@ def _decisions() -> None:
         sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("at", UtcDateTime, nullable=False),
         sa.Column("was", sa.Text, nullable=False),
+        sa.Column("would_be", sa.Text, nullable=False),
         sa.Column("action", sa.Text, nullable=False),
         sa.Column("incident", sa.Text),
         sa.Column("severity", sa.Text),
@@ -58,5 +59,7 @@ def _openings() -> None:
         sa.Column("rule", sa.Text),
         sa.Column("reason", sa.Text),
         sa.Column("ended_at", UtcDateTime),
+        sa.Column("counterpart", sa.Text),
     )
     op.create_index("shadow_openings_age", "shadow_openings", ["policy", "at"])
+    op.create_index("shadow_openings_was", "shadow_openings", ["policy", "was"])

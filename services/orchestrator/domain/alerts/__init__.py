@@ -1,0 +1,1 @@
+"""Alerts as such: their labels, their firings, planned work, and what Alertmanager lists."""

@@ -1,0 +1,1 @@
+"""What is known beside alerts, and the answer to: are we having one?"""

@@ -1,0 +1,1 @@
+"""A policy tried before it wakes anyone: simulation, replay, shadow."""
