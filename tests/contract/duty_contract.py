@@ -1,13 +1,17 @@
 """Who stands in and what calendars said, whichever database it stands in."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from types import ModuleType
 from typing import Any
 
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from schemas.incidents import Actor
 from schemas.vocabulary import ActorKind, Role
@@ -15,6 +19,8 @@ from services.orchestrator.domain.duty.calendars import Entry, Fetched, NoFeed, 
 from services.orchestrator.domain.duty.overriding import Asked, Invalid, Swap
 from services.orchestrator.domain.duty.rotation import Override
 from services.orchestrator.domain.incident.incident import Refusal
+from services.orchestrator.handlers import duty_gauges
+from services.orchestrator.handlers import feeds as feed_rounds
 from services.orchestrator.handlers.commands import Request
 from services.orchestrator.handlers.duty_gauges import DutyGauges
 from services.orchestrator.handlers.feeds import AHEAD, FEEDS, PAST, Feed, FeedKeeper
@@ -110,6 +116,17 @@ class House:
         return await self.feed()
 
 
+@contextmanager
+def heard(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> Iterator[list[MutableMapping[str, Any]]]:
+    """What a module logs. A logger that has been used keeps its old settings, so it gets a new one."""
+    settings = structlog.get_config()
+    structlog.reset_defaults()
+    monkeypatch.setattr(module, "log", structlog.get_logger())
+    with capture_logs() as lines:
+        yield lines
+    structlog.configure(**settings)
+
+
 class DutyContract:
     """Beside the fixtures of the database contract."""
 
@@ -175,8 +192,9 @@ class DutyContract:
         assert isinstance(over, Refusal) and over.detail == "OV-2 has been over since 2026-11-23 15:00 UTC."
 
     async def test_a_repeated_wish_is_answered_and_not_carried_out_again(self, on_duty: House) -> None:
-        first = await on_duty.added(key="k", digest="d")
-        assert await on_duty.add(key="k", digest="d") == Answer([first], repeated=True)
+        first = await on_duty.added(starts="2026-11-23T12:00", key="k", digest="d")
+        on_duty.clock.advance(12 * HOUR)  # what was wanted is over by now, and the answer is still the same
+        assert await on_duty.add(starts="2026-11-23T12:00", key="k", digest="d") == Answer([first], repeated=True)
         reused = await on_duty.add("dan", starts="2026-12-01T00:00", key="k", digest="other")
         assert isinstance(reused, Refusal) and reused.code == "key_reused"
 
@@ -315,6 +333,34 @@ class DutyContract:
         async with on_duty.database.read() as connection:
             found = await feed_store.get(connection, "cmoc")
         assert found is not None and (found[0].entries, found[1]) == ([], None)
+
+    async def test_the_log_says_once_when_a_calendar_fails_and_when_it_works_again(
+        self, on_duty: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with heard(monkeypatch, feed_rounds) as lines:
+            for says in (Fetched(b"one", "1"), NoFeed("no answer"), NoFeed("no answer"), Unchanged(), Unchanged()):
+                await on_duty.refreshed(says)
+        assert [(line["event"], line["log_level"], line["rotation"], line.get("reason")) for line in lines] == [
+            ("oncall_feed_fails", "warning", "cmoc", "no answer"), ("oncall_feed_works", "info", "cmoc", None),
+        ]  # fmt: skip
+
+    async def test_the_log_says_who_takes_over_and_that_nobody_is_there(
+        self, on_duty: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with heard(monkeypatch, duty_gauges) as lines:
+            await on_duty.gauges.look()  # the calendar of cmoc was not asked for yet, so nothing is said of it
+            await on_duty.refreshed()
+            await on_duty.gauges.look()
+            on_duty.clock.advance(DAY)
+            await on_duty.gauges.look()
+            await on_duty.added("dan")
+            await on_duty.gauges.look()
+        assert [(line["event"], line["rotation"], line.get("person"), line.get("by")) for line in lines] == [
+            ("oncall_now", "eoc", "bob", "layer"),
+            ("oncall_now", "cmoc", "cid", None),
+            ("oncall_nobody", "cmoc", None, None),
+            ("oncall_now", "eoc", "dan", "OV-1"),
+        ]
 
     async def test_the_gauges_tell_ages_and_gaps(self, on_duty: House) -> None:
         def shown(name: str, rotation: str) -> float | None:

@@ -92,16 +92,21 @@ def _known(body: bytes, tag: str | None) -> Fetched | Unchanged:
 
 
 def _target(url: str) -> SplitResult:
+    """The address with its host as the wire knows it."""
     try:
         parts = urlsplit(url)
-        good = bool(parts.hostname) and parts.port != 0
+        host, port = (parts.hostname or "").encode("idna").decode("ascii"), parts.port
     except ValueError:
         raise _Refused("its address is none; expected one like https://calendar.example/oncall.ics") from None
-    if parts.scheme not in {"http", "https"} or not good:
+    if parts.scheme not in {"http", "https"} or not host or port == 0 or not url.isprintable():
         raise _Refused("its address is none; expected one that begins with https:// or http:// and has a host")
     if parts.username or parts.password:
         raise _Refused("its address has a user or a password in it; expected one without")
-    return parts
+    return parts._replace(netloc=_netloc(host, port), fragment="")
+
+
+def _netloc(host: str, port: int | None) -> str:
+    return (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
 
 
 def _port(target: SplitResult) -> int:
@@ -136,8 +141,7 @@ def _authorities() -> ssl.SSLContext:
 
 async def _exchange(http: httpx2.AsyncClient, target: SplitResult, address: str, tag: str | None) -> Fetched | Unchanged:
     """The connection goes to the address; the name is only said."""
-    host = f"[{address}]" if ":" in address else address
-    url = target._replace(netloc=f"{host}:{_port(target)}", fragment="").geturl()
+    url = target._replace(netloc=_netloc(address, _port(target))).geturl()
     said = {"sni_hostname": str(target.hostname)} if target.scheme == "https" else {}
     async with http.stream("GET", url, headers=_headers(target, tag), extensions=said) as answer:
         if answer.status_code == HTTPStatus.NOT_MODIFIED and tag is not None:

@@ -1,6 +1,6 @@
 """Standing in for somebody who is on call: wanted, swapped, ended and looked at by people."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -43,6 +43,7 @@ class Answer:
 
 
 Answered = Answer | Refusal | Invalid
+CarryOut = Callable[[AsyncConnection, datetime], Awaitable[Answered]]
 
 
 @dataclass(frozen=True)
@@ -55,45 +56,50 @@ class StandIns:
 
     async def add(self, request: Request, role: Role, asked: Asked) -> Answered:
         """Somebody stands in for a time."""
-        plan, now = self.oncall.plan(), self.clock.now()
-        rotation = chosen(plan.rotations, role, asked.rotation)
-        if not isinstance(rotation, Rotation):
-            return self._told(rotation)
-        time = wanted_time(asked, rotation, now)
-        unknown = known_person("/person", asked.person, plan.people)
-        if unknown is not None or isinstance(time, Invalid):
-            errors = (*(unknown.errors if unknown else ()), *(time.errors if isinstance(time, Invalid) else ()))
-            return self._told(Invalid(errors))
-        async with self.oncall.database.transaction(serial=True) as connection:
-            answer = await self._answered(connection, request)
-            if answer is None:
-                answer = await self._add(connection, request, rotation, [(asked.person, *time)], now)
-                await self._remember(connection, request, answer, 201)
-        return self._told(answer)
+
+        async def carry_out(connection: AsyncConnection, now: datetime) -> Answered:
+            plan = self.oncall.plan()
+            rotation = chosen(plan.rotations, role, asked.rotation)
+            if not isinstance(rotation, Rotation):
+                return rotation
+            time = wanted_time(asked, rotation, now)
+            errors = known_person("/person", asked.person, plan.people)
+            if errors or isinstance(time, Invalid):
+                return Invalid((*errors, *(time.errors if isinstance(time, Invalid) else ())))
+            return await self._add(connection, request, rotation, [(asked.person, *time)], now)
+
+        return await self._once(request, 201, carry_out)
 
     async def swap(self, request: Request, role: Role, swap: Swap) -> Answered:
         """Two people change shifts."""
-        plan, now = self.oncall.plan(), self.clock.now()
-        rotation = chosen(plan.rotations, role, swap.rotation)
-        if not isinstance(rotation, Rotation):
-            return self._told(rotation)
-        wrong = known_person("/person", swap.person, plan.people) or known_person("/with", swap.other, plan.people)
-        if wrong is not None:
-            return self._told(wrong)
-        async with self.oncall.database.transaction(serial=True) as connection:
-            answer = await self._answered(connection, request)
-            if answer is None:
-                answer = await self._swap(connection, request, rotation, swap, now)
-                await self._remember(connection, request, answer, 201)
-        return self._told(answer)
+
+        async def carry_out(connection: AsyncConnection, now: datetime) -> Answered:
+            plan = self.oncall.plan()
+            rotation = chosen(plan.rotations, role, swap.rotation)
+            if not isinstance(rotation, Rotation):
+                return rotation
+            named = (("/person", swap.person), ("/with", swap.other))
+            errors = [wrong for pointer, person in named for wrong in known_person(pointer, person, plan.people)]
+            return Invalid(tuple(errors)) if errors else await self._swap(connection, request, rotation, swap, now)
+
+        return await self._once(request, 201, carry_out)
 
     async def end(self, request: Request, name: str) -> Answered:
         """Nobody stands in any more, from now on."""
+
+        async def carry_out(connection: AsyncConnection, now: datetime) -> Answered:
+            return await self._end(connection, request, name, now)
+
+        return await self._once(request, 200, carry_out)
+
+    async def _once(self, request: Request, status: int, carry_out: CarryOut) -> Answered:
+        """Carry a wish out in one serial transaction, unless it was carried out before under the same key."""
         async with self.oncall.database.transaction(serial=True) as connection:
             answer = await self._answered(connection, request)
             if answer is None:
-                answer = await self._end(connection, request, name, self.clock.now())
-                await self._remember(connection, request, answer, 200)
+                now = self.clock.now()
+                answer = await carry_out(connection, now)
+                await self._remember(connection, request, answer, status, now)
         return self._told(answer)
 
     async def listed(self, *, everything: bool, before: int | None, limit: int) -> list[dict[str, Any]]:
@@ -162,7 +168,9 @@ class StandIns:
             return Refusal("key_reused", "This Idempotency-Key was used for another request.")
         return Answer(await store.get(connection, earlier.incident.split(",")), repeated=True)
 
-    async def _remember(self, connection: AsyncConnection, request: Request, answer: Answered, status: int) -> None:
+    async def _remember(
+        self, connection: AsyncConnection, request: Request, answer: Answered, status: int, now: datetime
+    ) -> None:
         if request.key is None or not isinstance(answer, Answer):
             return
         await answers.keep(
@@ -172,7 +180,7 @@ class StandIns:
             request=request.digest,
             status=status if answer.changed else 200,
             incident=",".join(override.id for override in answer.overrides),
-            now=self.clock.now(),
+            now=now,
         )
 
     def _told(self, answer: Answered) -> Answered:

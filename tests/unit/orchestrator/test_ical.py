@@ -98,7 +98,19 @@ class TestFetching:
 
     @pytest.mark.parametrize(
         "url",
-        ["", "webcal://x/y", "file:///etc/passwd", "http://", "http://x:0/", "http://[::1", "http://ann:s3cr3t-path@x/y"],
+        [
+            "",
+            "webcal://x/y",
+            "file:///etc/passwd",
+            "http://",
+            "http://x:0/",
+            "http://[::1",
+            "http://ann:s3cr3t-path@x/y",
+            "http://x:99999/",
+            "http://x/\x07",
+            f"http://{'x' * 70}.example/",
+            "http://xn--\u2044.example/",
+        ],
     )
     async def test_what_is_no_address_is_not_asked(self, tmp_path: Path, url: str) -> None:
         (tmp_path / "url").write_text(url)
@@ -143,6 +155,18 @@ class TestAddresses:
         place = Place(url=f"http://calendar.example:{server.port}/{SECRET}/oncall.ics", allowed=("calendar.example",))
         assert isinstance(await fetch(place, None, resolve=here), Fetched)
         assert server.asked[0].headers["Host"] == f"calendar.example:{server.port}"
+
+    async def test_a_name_in_other_letters_is_asked_as_the_wire_knows_it(self, server: CalendarServer) -> None:
+        asked: list[str] = []
+
+        async def here(host: str, port: int) -> Sequence[str]:
+            asked.append(host)
+            return ["127.0.0.1"]
+
+        name = "xn--mnchen-3ya.example"
+        place = Place(url=f"http://münchen.example:{server.port}/{SECRET}/oncall.ics", allowed=(name,))
+        assert isinstance(await fetch(place, None, resolve=here), Fetched)
+        assert (asked, server.asked[0].headers["Host"]) == ([name], f"{name}:{server.port}")
 
     async def test_when_the_first_address_does_not_answer_the_next_is_asked(self, server: CalendarServer) -> None:
         async def two(host: str, port: int) -> Sequence[str]:

@@ -98,13 +98,13 @@ def _bounds(starts: datetime, ends: datetime, pointer: str, now: datetime) -> li
     return []
 
 
-def known_person(pointer: str, person: str, people: Collection[str]) -> Invalid | None:
+def known_person(pointer: str, person: str, people: Collection[str]) -> list[Wrong]:
     """Nobody stands in whom the configuration does not know."""
     if person in people:
-        return None
+        return []
     near = get_close_matches(person[:100], people, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return Invalid((Wrong(pointer, f"there is no {person[:100]!r} under people{hint}"),))
+    return [Wrong(pointer, f"there is no {person[:100]!r} under people{hint}")]
 
 
 def overlap(overrides: Iterable[Override], starts: datetime, ends: datetime) -> Refusal | None:
