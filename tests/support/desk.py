@@ -41,6 +41,13 @@ class Desk:
         """The events' types, in short: `opened`, `alerts_attached` …"""
         return [event.type.split(".")[2] for event in self.events]
 
+    def turns_of(self) -> dict[int, list[Turn]]:
+        """The turns by the numbers of the decisions, in their order."""
+        found: dict[int, list[Turn]] = {}
+        for turn in self.turns:
+            found.setdefault(turn.seq, []).append(turn)
+        return found
+
     def take(self, *alerts: AlertReceived, now: datetime = NOW, slos: Mapping[str, SloState] | None = None) -> Outcome:
         """Decide the alerts as one batch, after whatever was due."""
         self.tick(now)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from services.cli.show import SEVERITY, Column, always, facts, table
+from services.orchestrator.domain.spoken import count
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,7 +40,7 @@ def tell(file: str, told: Mapping[str, Any]) -> None:
     """For people: the sums first, then each incident that differs."""
     facts([
         ("policy", f"{file}  {told['policy']}"),
-        ("compared", f"{told['decisions']:,} decisions since {_moment(told['since'])} UTC, {_same(told)}"),
+        ("compared", f"{count(told['decisions'], 'decision')} since {_moment(told['since'])} UTC, {_same(told)}"),
         ("incidents", f"{told['incidents']['was']:,} were opened, {told['incidents']['would_be']:,} would have been"),
         ("left out", _left_out(told["not_applied"])),
         ("unknown", _unknown(told["unseen_slos"])),
@@ -58,11 +59,9 @@ def _same(told: Mapping[str, Any]) -> str:
 
 
 def _left_out(words: Mapping[str, int]) -> str:
-    """What people did and nobody could have done."""
-    if not words:
-        return ""
-    counted = ", ".join(f"{count:,} × {word}" for word, count in words.items())
-    return f"{counted} by people, whose incident would not be there or would not be so far"
+    """What people did and could not have done."""
+    listed = ", ".join(f"{times:,} × {word}" for word, times in words.items())
+    return f"{listed} by people, on incidents that would not be there or not be so far" if words else ""
 
 
 def _unknown(slos: list[str]) -> str:

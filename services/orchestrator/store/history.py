@@ -6,7 +6,7 @@ It is what is stored anyway: firings with their decisions and ends, and what peo
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import JSON, Column, ColumnElement, Row, Text, cast, func, select, type_coerce
@@ -20,7 +20,7 @@ from services.orchestrator.domain.trying.replaying import RELEVANT, Heard, Order
 from services.orchestrator.domain.trying.shadowing import FURTHEST, beginning
 from services.orchestrator.store import maintenance
 from services.orchestrator.store.assembly import COLUMNS, Assembly
-from services.orchestrator.store.shadows import decided_at, first_since, last_decision, spans
+from services.orchestrator.store.shadows import first_since, last_decision, spans
 from services.orchestrator.store.tables import events, firings, incidents, turns
 from services.runtime.db import UtcDateTime, among
 
@@ -56,12 +56,19 @@ async def extent(connection: AsyncConnection, since: datetime | None, memory: ti
     if last == 0:
         return None
     if since is None:
-        since = start = await decided_at(connection, 1) or datetime.min.replace(tzinfo=UTC)
+        since = start = await _first_moment(connection)
     else:
         start = await _beginning(connection, since, memory, policy)
     if await first_since(connection, since) > last:
         return None
     return Extent(since, start, await first_since(connection, start), last, await _first_incident(connection, start))
+
+
+async def _first_moment(connection: AsyncConnection) -> datetime:
+    """When the first decision was made, or a person did something before that."""
+    decided: datetime = (await connection.execute(select(func.min(firings.c.decided_at)))).scalar_one()
+    done: datetime | None = (await connection.execute(select(func.min(events.c.recorded_at)))).scalar_one()
+    return min(decided, done or decided)
 
 
 async def _beginning(connection: AsyncConnection, since: datetime, memory: timedelta, policy: str) -> datetime:

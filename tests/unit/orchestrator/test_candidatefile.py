@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from services.config import ConfigFile
+from services.orchestrator import candidatefile
 from services.orchestrator.candidatefile import CandidateFile
 from services.orchestrator.metrics import ShadowMetrics
 
@@ -33,6 +35,12 @@ class Folder:
     @property
     def valid(self) -> float:
         return float(self.metrics.config_valid._value.get())
+
+
+@pytest.fixture(autouse=True)
+def fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that no other test has set up."""
+    monkeypatch.setattr(candidatefile, "log", structlog.get_logger())
 
 
 @pytest.fixture

@@ -50,6 +50,15 @@ def test_what_outlives_it_opens_at_its_end_and_its_decision_stands() -> None:
     assert (desk.firings[1].decision, desk.incidents["INC-1"].opened_at) == (decision, END)
 
 
+def test_of_many_that_outlive_it_the_first_that_was_heard_of_opens() -> None:
+    desk = maintained()
+    desk.take(*(an_alert(f"Alert{number}") for number in range(9, 0, -1)))
+    desk.tick(END)
+    assert [turn.event for turn in desk.turns] == ["opened"] + ["joined"] * 8
+    assert [turn.seq for turn in desk.turns] == list(range(1, 10))
+    assert desk.incidents["INC-1"].title == "Alert9 on web"
+
+
 def test_what_is_over_in_time_opens_nothing() -> None:
     desk = maintained()
     desk.take(an_alert())

@@ -25,7 +25,7 @@ class Played(World):
     periods: Periods | None = None
     closed: list[Incident] = field(default_factory=list)
     _incident_moments: list[tuple[datetime, str]] = field(default_factory=list)
-    _firing_moments: list[tuple[datetime, str]] = field(default_factory=list)
+    _firing_moments: list[tuple[datetime, int, str]] = field(default_factory=list)
     _waiting: dict[str, dict[str, None]] = field(default_factory=dict)
     _members: dict[str, dict[int, tuple[str, Severity | None]]] = field(default_factory=dict)
     _proposed: list[str] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Played(World):
     def keep(self, firing: Firing) -> None:
         super().keep(firing)
         if firing.recheck_at is not None:
-            heappush(self._firing_moments, (firing.recheck_at, firing.fingerprint))
+            heappush(self._firing_moments, (firing.recheck_at, _number(firing), firing.fingerprint))
         if firing.incident is not None:
             self._members.setdefault(firing.incident, {})[_number(firing)] = firing.fingerprint, firing.severity
         waits = firing.incident is None and firing.ends_at is None
@@ -87,7 +87,7 @@ class Played(World):
     def due_firings(self, now: datetime) -> Sequence[Firing]:
         found: dict[str, Firing] = {}
         while self._firing_moments and self._firing_moments[0][0] <= now:
-            firing = self.latest[heappop(self._firing_moments)[1]]
+            firing = self.latest[heappop(self._firing_moments)[2]]
             if firing.recheck_at is not None and firing.recheck_at <= now:
                 found[firing.fingerprint] = firing
         return list(found.values())
