@@ -4,12 +4,13 @@ import sys
 
 import typer
 
-from services.cli import acts, deadletters, deliveries, incident, maintenance, policy, schemas, tokens
+from services.cli import acts, deadletters, deliveries, incident, maintenance, policy, schemas, standins, tokens
 from services.cli.checkconfig import check_config
 from services.cli.demo.command import demo
 from services.cli.doctor.command import doctor
 from services.cli.explain import explain
 from services.cli.fire import fire
+from services.cli.oncall import oncall
 from services.cli.serve import serve
 from services.cli.snippet import alertmanager_snippet
 from services.cli.triage import triage
@@ -31,6 +32,7 @@ def build() -> typer.Typer:
     app.command()(triage)
     app.add_typer(_incident(), name="incident")
     app.command()(explain)
+    app.add_typer(_oncall(), name="oncall")
     app.add_typer(maintenance.app, name="maintenance")
     app.add_typer(deliveries.app, name="deliveries")
     app.command("check-config")(check_config)
@@ -47,6 +49,12 @@ def _incident() -> typer.Typer:
     group = typer.Typer(no_args_is_help=True, help="Declare, follow and close incidents.")
     group.add_typer(incident.app)
     group.add_typer(acts.app)
+    return group
+
+
+def _oncall() -> typer.Typer:
+    group = typer.Typer(callback=oncall, invoke_without_command=True, help="Who is on call, and who stands in for whom.")
+    group.add_typer(standins.app)
     return group
 
 

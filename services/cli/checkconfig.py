@@ -95,8 +95,25 @@ def _surroundings(config: "Config") -> Iterator[str]:
     if config.shadow:
         yield f"shadow: {one_line(config.shadow.file)} is tried beside it, without effect"
     yield f"Slack: {one_line(config.slack.channel) if config.slack else 'not configured, messages go to the board only'}"
+    yield from _duty(config)
     senders = sum("alerts" in token.scopes or "admin" in token.scopes for token in config.access.tokens)
     yield f"{len(config.access.tokens)} tokens, {senders} of them may send alerts; {len(config.people)} people"
+
+
+def _duty(config: "Config") -> Iterator[str]:
+    """Who takes turns, and when."""
+    from services.config import written_interval
+
+    for rotation in config.rotations:
+        services = f" for {', '.join(map(one_line, rotation.services))}" if rotation.services else ""
+        layers = [
+            f"{', '.join(one_line(member.person) for member in layer.people)} every {written_interval(layer.every)}"
+            for layer in rotation.layers
+        ]
+        told = "; ".join([*layers, *(["a calendar"] if rotation.feed else [])])
+        yield f"on call as {rotation.role.upper()}{services} by {rotation.name}: {told}"
+    if not config.rotations:
+        yield "on call: no rotations"
 
 
 def _count(things: "Sequence[object]", word: str) -> str:

@@ -25,6 +25,18 @@ from services.config.policy import (
     TimersSection,
     TriageSection,
 )
+from services.config.rotations import (
+    Feed,
+    FeedsSection,
+    Hours,
+    Layer,
+    Member,
+    Rotation,
+    days_of,
+    minutes_of,
+    wall_moment,
+    written_interval,
+)
 from services.runtime.yamlfile import Section
 
 __all__ = [
@@ -37,13 +49,19 @@ __all__ = [
     "ConfigFile",
     "CorrelationRule",
     "CorrelationSection",
+    "Feed",
+    "FeedsSection",
     "FlappingSection",
     "GuardSection",
     "History",
+    "Hours",
+    "Layer",
     "Maintenance",
+    "Member",
     "Person",
     "PrometheusSection",
     "Promote",
+    "Rotation",
     "Rule",
     "Saturation",
     "Scope",
@@ -58,4 +76,8 @@ __all__ = [
     "TimersSection",
     "Token",
     "TriageSection",
+    "days_of",
+    "minutes_of",
+    "wall_moment",
+    "written_interval",
 ]

@@ -24,6 +24,7 @@ def cautions(config: Config, document: Document) -> list[Caution]:
         *_never_first(config.rules, ("rules",), hides, document),
         *_never_first(config.correlation.rules, correlation, covers, document),
         *_outdone(config, severity, document),
+        *_out_of_reach(config),
     ]
     return [caution(document, steps, message) for steps, message in found]
 
@@ -70,3 +71,10 @@ def _outdone(config: Config, steps: Steps, document: Document) -> Iterator[Doubt
                 better = f"{other.name!r} ({document.place((*steps, number))})"
                 yield (*steps, index), f"{rule.name!r} never counts: {better} holds whenever it does and says {other.severity}"
                 break
+
+
+def _out_of_reach(config: Config) -> Iterator[Doubt]:
+    """Those whom nobody can tell anything."""
+    for index, person in enumerate(config.people):
+        if not person.reachable:
+            yield ("people", index), f"nobody can reach {person.id}; expected any of slack, email, phone and pager"

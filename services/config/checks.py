@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from services.config.duty import rotation_faults
 from services.config.maintenance import window_faults
 from services.runtime.faults import Steps, did_you_mean, spelt
 
@@ -22,6 +23,7 @@ _NAMED: tuple[tuple[str, Steps, str], ...] = (
     ("SLO", ("slos",), "name"),
     ("saturation", ("saturation",), "name"),
     ("person", ("people",), "id"),
+    ("rotation", ("rotations",), "name"),
     ("token", ("access", "tokens"), "name"),
 )
 """What has a name that must be given once: in words, where, and the key of the name."""
@@ -35,6 +37,7 @@ def disagreements(data: Data, complete: bool) -> Iterator[Disagreement]:
     yield from _names_given_twice(data)
     yield from _circles(data)
     yield from _windows(data)
+    yield from rotation_faults(data, complete)
     if complete:
         yield from _unknown_persons(data)
         yield from _queries_for_nobody(data)

@@ -1,26 +1,16 @@
 """Planned work: alerts that are expected, and when."""
 
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, Field
 
 from services.config.matching import Match, Matched
-from services.config.values import Name, Text, either
+from services.config.values import Name, Text, WallClock, either, wall
 from services.runtime.durations import Duration, parse_duration
 from services.windows import Window, WindowError
-
-
-def _wall(value: object) -> object:
-    """YAML reads what looks like a moment as one."""
-    return value.isoformat() if isinstance(value, datetime | date) else value
-
-
-_WALL = {"type": "string", "pattern": r"^\s*[0-9]{4}-?[0-9]{2}-?[0-9]{2}", "examples": ["2026-12-01T22:00"]}
-
-WallClock = Annotated[str, BeforeValidator(_wall), WithJsonSchema(_WALL)]
 
 
 class Maintenance(Matched):
@@ -70,9 +60,9 @@ def window_faults(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _parts(entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """What the file says of the window, part by part; what is of the wrong kind is left out."""
     for key in ("zone", "starts", "rrule"):
-        if isinstance(value := _wall(entry.get(key)), str):
+        if isinstance(value := wall(entry.get(key)), str):
             yield {key: value}
-    ends = _wall(entry.get("ends"))
+    ends = wall(entry.get("ends"))
     try:
         duration = None if entry.get("duration") is None else parse_duration(entry["duration"])
     except ValueError:

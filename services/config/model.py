@@ -19,6 +19,7 @@ from services.config.policy import (
     TimersSection,
     TriageSection,
 )
+from services.config.rotations import FeedsSection, Rotation
 from services.config.values import Name
 from services.runtime.yamlfile import Section
 
@@ -70,6 +71,10 @@ class Config(Section):
     """Who may do what."""
     people: list[Person] = Field(default_factory=list)
     """Who can be named. Events carry the id only."""
+    rotations: list[Rotation] = Field(default_factory=list)
+    """Who is on call for which role."""
+    feeds: FeedsSection = FeedsSection()
+    """What holds for all calendars that rotations take."""
 
     @classmethod
     def disagreements(cls, data: Mapping[str, Any], complete: bool) -> Iterator[Disagreement]:

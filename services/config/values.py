@@ -1,12 +1,14 @@
 """The kinds of values that several sections hold."""
 
+from datetime import date, datetime
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic.config import JsonValue
 
 from services.runtime.durations import Duration, between
+from services.windows import WindowError, zone_of
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Text = Annotated[str, Field(max_length=1_000)]
@@ -22,6 +24,28 @@ Beat = Annotated[Duration, between("1s", "1h")]
 """How often something is asked for."""
 Patience = Annotated[Duration, between("1s", "1m")]
 """How long an answer may take."""
+
+
+def wall(value: object) -> object:
+    """YAML reads what looks like a moment as one."""
+    return value.isoformat() if isinstance(value, datetime | date) else value
+
+
+_WALL = {"type": "string", "pattern": r"^\s*[0-9]{4}-?[0-9]{2}-?[0-9]{2}", "examples": ["2026-12-01T22:00"]}
+
+WallClock = Annotated[str, BeforeValidator(wall), WithJsonSchema(_WALL)]
+"""A moment as the clock on the wall shows it."""
+
+
+def _zone(name: str) -> str:
+    try:
+        return zone_of(name).key
+    except WindowError as error:
+        raise ValueError(str(error)) from None
+
+
+Zone = Annotated[str, AfterValidator(_zone), Field(json_schema_extra={"examples": ["Europe/Berlin"]})]
+"""A time zone of the IANA database."""
 
 Url = Annotated[str, Field(pattern=r"^https?://\S+$")]
 

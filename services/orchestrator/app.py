@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import topics
 from services.config import ConfigFile
-from services.orchestrator.api import explaining, maintenance, overrides, reads, regrouping, shadow, triage
+from services.orchestrator.adapters.ics import exported
+from services.orchestrator.api import explaining, maintenance, oncall, overrides, reads, regrouping, shadow, standins, triage
 from services.orchestrator.candidatefile import CandidateFile
 from services.orchestrator.console.shadow import shadow_page
 from services.orchestrator.domain.alerts.maintenance import Maintenance
@@ -19,22 +20,28 @@ from services.orchestrator.handlers.alerts import Intake
 from services.orchestrator.handlers.archive import PolicyArchive
 from services.orchestrator.handlers.commands import Commands
 from services.orchestrator.handlers.decider import Decider, Surroundings
+from services.orchestrator.handlers.duty_gauges import DutyGauges
 from services.orchestrator.handlers.evidence import Evidence
 from services.orchestrator.handlers.explaining import Explanations
+from services.orchestrator.handlers.feeds import FEEDS, FeedKeeper
 from services.orchestrator.handlers.gauges import Gauges
 from services.orchestrator.handlers.journal import QUIET, RECHECK, Journal
 from services.orchestrator.handlers.levels import Levels
 from services.orchestrator.handlers.maintenance import Planner
+from services.orchestrator.handlers.oncall import OnCall
 from services.orchestrator.handlers.reconcile import RECONCILE, Reconciler
 from services.orchestrator.handlers.regrouping import Regrouping
+from services.orchestrator.handlers.rota import Rota
 from services.orchestrator.handlers.shadow import Follower
 from services.orchestrator.handlers.shadow_report import ShadowReports
+from services.orchestrator.handlers.standins import StandIns
 from services.orchestrator.handlers.timers import Timers
 from services.orchestrator.handlers.triage import Triage
 from services.orchestrator.handlers.views import Views
 from services.orchestrator.handlers.windows import Windows
 from services.orchestrator.metrics import OrchestratorMetrics, ShadowMetrics
 from services.orchestrator.policyfile import PolicyInForce
+from services.orchestrator.rotafile import PlanInForce
 from services.orchestrator.store import tables
 from services.orchestrator.watchfile import WatchInForce, rounds_of
 from services.runtime.auth import Grants
@@ -65,7 +72,7 @@ def build(
     registry: CollectorRegistry,
 ) -> Part:
     """The orchestrator as a part of a process."""
-    metrics.declare(NAME, READS, (QUIET, RECHECK, RECONCILE))
+    metrics.declare(NAME, READS, (QUIET, RECHECK, RECONCILE, FEEDS))
     core = _Core(bus, clock, config, database, metrics, OrchestratorMetrics(registry))
     candidate = CandidateFile(config, ShadowMetrics(registry))
     follower = Follower(database, candidate, clock, candidate.metrics)
@@ -83,6 +90,7 @@ def build(
             "evidence": core.evidence.run,
             "shadow": follower.run,
             "gauges": Gauges(database, clock, core.counted).run,
+            "duty-gauges": DutyGauges(core.on_call, clock, core.counted).run,
         },
         routers=(
             *core.routers(grants),
@@ -110,6 +118,8 @@ class _Core:
         self.policy = PolicyInForce(config)
         self.journal = Journal(Outbox(NAME, tables.outbox, database, bus, metrics), Work(tables.work))
         self._windows = Windows(clock)
+        self._plan = PlanInForce(config)
+        self.on_call = OnCall(database, self._plan)
         self.evidence = Evidence(WatchInForce(config), clock, counted, self._level_changed)
         around = Surroundings(self.policy, self._windows.planned, self.evidence.states)
         self._decider = Decider(self.journal, around, clock, PolicyArchive(config.policy_document))
@@ -128,14 +138,17 @@ class _Core:
         reconciler = Reconciler(
             self._database, self.journal, self._decider, partial(rounds_of, self._config), self.policy, self._clock, self.counted
         )
+        keeper = FeedKeeper(self._database, self.journal.work, self._plan, self._clock)
         timers, rechecks = self._worker(QUIET, due.incident_is_due), self._worker(RECHECK, due.firings_are_due)
-        reconciling = self._worker(RECONCILE, reconciler.round)
-        reconciler.wake, self.journal.timers = reconciling.wake, (timers, rechecks)
+        reconciling, feeds = self._worker(RECONCILE, reconciler.round), self._worker(FEEDS, keeper.round)
+        reconciler.wake, keeper.wake, self.journal.timers = reconciling.wake, feeds.wake, (timers, rechecks)
         return {
             "timers": timers.run,
             "rechecks": rechecks.run,
             "reconciling": reconciling.run,
             "reconciling-begins": reconciler.begin,
+            "feeds": feeds.run,
+            "feeds-begin": keeper.begin,
         }
 
     def _worker(self, queue: str, do: Do) -> Worker:
@@ -156,6 +169,8 @@ class _Core:
             overrides.routes(commands, grants),
             maintenance.routes(planner, grants, clock),
             regrouping.routes(Regrouping(commands, self.journal, self.policy), grants),
+            standins.routes(StandIns(self.on_call, clock, self.counted), grants),
+            oncall.routes(Rota(self.on_call, clock), grants, exported),
         )
 
     async def _level_changed(self, states: Sequence[SloState]) -> None:

@@ -46,6 +46,18 @@ class OrchestratorMetrics:
         self.prometheus_queries = Counter(
             "tocsin_prometheus_queries_total", "Queries to Prometheus, by outcome.", ["outcome"], registry=registry
         )
+        self.feed_age = Gauge(
+            "tocsin_oncall_feed_age_seconds",
+            "How long ago the source of a rotation's calendar last answered; +Inf when it never did.",
+            ["rotation"],
+            registry=registry,
+        )
+        self.gap_seconds = Gauge(
+            "tocsin_oncall_gap_seconds",
+            "For how long nobody is on call within the next 7 days.",
+            ["rotation"],
+            registry=registry,
+        )
         for cause in ("ok", *Cause):
             self.prometheus_queries.labels(cause)
         for action in Action:

@@ -31,7 +31,7 @@ def set_up(level: str, form: Format) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("aiokafka", "uvicorn.access", "aiosqlite", "alembic", "httpx2"):
+    for noisy in ("aiokafka", "uvicorn.access", "aiosqlite", "alembic", "httpx2", "httpcore2"):
         logging.getLogger(noisy).setLevel("ERROR")
 
 

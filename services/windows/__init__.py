@@ -6,5 +6,6 @@ much elapsed time. Nothing here imports anything of ours.
 
 from services.windows.errors import WindowError
 from services.windows.window import Window
+from services.windows.zones import moment_of, zone_of
 
-__all__ = ["Window", "WindowError"]
+__all__ = ["Window", "WindowError", "moment_of", "zone_of"]

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta, tzinfo
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from services.windows.errors import WindowError, shown
@@ -40,6 +40,7 @@ def _nearest(name: str) -> str | None:
     return None
 
 
+@lru_cache(maxsize=8192)
 def moment_of(wall: datetime, zone: tzinfo) -> datetime:
     """When the zone's clocks show this time, in UTC: the first time if they do so twice, and if never, when they jump over it."""
     moment = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)

@@ -20,6 +20,7 @@ from tests.contract.database_contract import (
     put,
     write,
 )
+from tests.contract.duty_contract import DutyContract
 from tests.contract.explain_contract import ExplainContract
 from tests.contract.maintenance_contract import MaintenanceContract
 from tests.contract.regroup_contract import RegroupContract
@@ -43,7 +44,7 @@ async def database(pair: tuple[Database, Database]) -> Database:
     return pair[0]
 
 
-class TestPostgresDatabase(DatabaseContract, MaintenanceContract, RegroupContract, ExplainContract):
+class TestPostgresDatabase(DatabaseContract, DutyContract, MaintenanceContract, RegroupContract, ExplainContract):
     """The neighbour has connections of its own."""
 
     @pytest.fixture

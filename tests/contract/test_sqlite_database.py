@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from services.runtime.db import Database
 from services.runtime.errors import DatabaseUnavailable
 from tests.contract.database_contract import DatabaseContract, answered, create_tables, names, notes, until, write
+from tests.contract.duty_contract import DutyContract
 from tests.contract.explain_contract import ExplainContract
 from tests.contract.maintenance_contract import MaintenanceContract
 from tests.contract.regroup_contract import RegroupContract
@@ -30,7 +31,7 @@ async def database(path: Path) -> AsyncIterator[Database]:
     await database.stop()
 
 
-class TestSqliteDatabase(DatabaseContract, MaintenanceContract, RegroupContract, ExplainContract):
+class TestSqliteDatabase(DatabaseContract, DutyContract, MaintenanceContract, RegroupContract, ExplainContract):
     """One process, one writer: the neighbour is the same object."""
 
     @pytest.fixture

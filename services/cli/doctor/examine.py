@@ -1,6 +1,6 @@
 """All checks, in the order in which troubles follow from each other."""
 
-from services.cli.doctor import evidence, files, outside, standing
+from services.cli.doctor import duty, evidence, files, outside, standing
 from services.cli.doctor.finding import Finding, warn
 from services.process import Settings
 
@@ -17,5 +17,6 @@ async def examine(settings: Settings, url: str) -> list[Finding]:
     findings.append(await outside.slack(settings, config))
     findings.append(await outside.alertmanager(file))
     findings += await evidence.prometheus(file)
+    findings += await duty.duty(settings, file)
     findings.append(await outside.server(url))
     return findings

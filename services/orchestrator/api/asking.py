@@ -20,7 +20,8 @@ from services.orchestrator.handlers.commands import Request as Wish
 from services.runtime.auth import Grant
 from services.runtime.web import Problem
 
-_STATUS = {"not_found": 404, "illegal_transition": 409, "key_reused": 409, "precondition_failed": 412}
+_STATUS = {"not_found": 404, "precondition_failed": 412}
+"""All other refusals are 409."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def canonical(name: str) -> str:
 
 def refused(refusal: Refusal) -> Problem:
     """A refusal as HTTP tells it."""
-    return Problem(_STATUS[refusal.code], refusal.code, refusal.detail)
+    return Problem(_STATUS.get(refusal.code, 409), refusal.code, refusal.detail)
 
 
 def respond(answer: Answer | Refusal, status: int = 200) -> JSONResponse:

@@ -121,6 +121,26 @@ class MaintenanceBody(Reason):
     rrule: Rule | None = None
 
 
+class OverrideBody(Reason):
+    """Somebody stands in from `starts` (now without one) until `ends`, or `for` so long, by the clocks of the rotation's zone."""
+
+    person: Short
+    starts: Short | None = None
+    ends: Short | None = None
+    lasts: Duration | None = Field(default=None, alias="for")
+    rotation: Short | None = None
+
+
+class SwapBody(Reason):
+    """Two people change shifts: those at these moments, or without one the next of each."""
+
+    person: Short
+    other: Short = Field(alias="with")
+    at: Short | None = None
+    other_at: Short | None = Field(default=None, alias="with_at")
+    rotation: Short | None = None
+
+
 class UpdateBody(Body):
     """Something to say to people; `next_in` (like `30m`) promises when they hear more."""
 

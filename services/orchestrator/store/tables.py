@@ -9,7 +9,7 @@ be. In `shadow_decisions` and `shadow_openings` stands what they would have deci
 behind it; `was` is what was done in earnest. `counterpart` is what people's acts on `was` happen to.
 """
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
 from services.runtime.db import UtcDateTime
 from services.runtime.offsets import offsets_table
@@ -227,3 +227,42 @@ shadow_openings = Table(
     Index("shadow_openings_age", "policy", "at"),
     Index("shadow_openings_was", "policy", "was"),
 )
+
+
+overrides = Table(
+    "overrides",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False, unique=True),
+    Column("rotation", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("starts", UtcDateTime, nullable=False),
+    Column("ends", UtcDateTime, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("ended_by", Text),
+    Column("end_reason", Text),
+    Index("overrides_time", "ends"),
+)
+
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("rotation", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("fetched_at", UtcDateTime),
+    Column("etag", Text),
+    Column("body", LargeBinary),
+    Column("entries", JSON, nullable=False),
+    Column("known_from", UtcDateTime),
+    Column("known_until", UtcDateTime),
+    Column("failing_since", UtcDateTime),
+    Column("reason", Text),
+)
+"""The last good copy of each calendar, and what stands in it from `known_from` until `known_until`. `source` tells whether it is
+of the calendar that the configuration names now. `fetched_at` is when its source last said that it is so. `revision` numbers the
+changes of the row."""

@@ -96,10 +96,23 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @contextmanager
-def answering(status: int, body: str, date: str | None = None) -> Iterator[str]:
-    """A server that always answers the same; yields its address."""
+def answering(
+    status: int, body: str, date: str | None = None, heard: list[tuple[str, str, object]] | None = None
+) -> Iterator[str]:
+    """A server that always answers the same; yields its address. What it was sent is put into `heard`."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            if heard is not None:
+                heard.append((self.command, self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            self.do_GET()
+
+        def do_POST(self) -> None:
+            self.do_PUT()
+
+        def do_DELETE(self) -> None:
+            self.do_PUT()
+
         def do_GET(self) -> None:
             self.send_response_only(status)
             if date:

@@ -4,16 +4,25 @@ import hashlib
 import os
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from schemas.topics import TOPICS
-from services.cli.doctor import evidence, files, outside, standing
+from schemas.vocabulary import Role
+from services.cli.doctor import duty, evidence, files, outside, standing
 from services.cli.doctor.finding import Finding, Status
 from services.config import AccessSection, Config, ConfigFile, SlackSection, Token
+from services.orchestrator.domain.duty.rotation import Override
+from services.orchestrator.store import overrides
 from services.process import Settings, storage_lock
+from services.runtime.clock import Clock
+from services.runtime.db import Database
+from services.runtime.migrate import migrate
 from tests.support.alertmanager_standin import Standin
+from tests.support.calendars import CalendarServer, an_event, calendar
 from tests.support.numbers import WORDS, NumberServer
 from tests.support.processes import free_port
 from tests.support.slack import SlackServer
@@ -260,3 +269,77 @@ async def test_a_server_that_is_not_ready_fails() -> None:
         finding = await outside.server(url)
     assert finding.status is Status.FAIL
     assert "notifier: the database does not answer" in finding.text
+
+
+ROTATIONS = """\
+people: [{id: ann, name: Ann, slack: U1}, {id: bob, name: Bob, slack: U2}]
+feeds: {allow: [127.0.0.1]}
+rotations:
+  - {name: eoc, role: eoc, layers: [{people: [ann], starts: 2026-01-05, until: %(until)s}]}
+  - {name: imoc, role: imoc, layers: [{people: [%(imoc)s], starts: 2026-01-05}]}
+  - {name: cmoc, role: cmoc, layers: [{people: [ann], starts: 2020-01-01}], services: [nobody], feed: {url: "%(url)s/cmoc.ics"}}
+"""
+
+
+async def asked_who_is_on_call(
+    folder: Path, *, says: bytes | str = b"", until: str = "null", imoc: str = "bob", **settings: Any
+) -> list[tuple[str, Status, str]]:
+    """What is found, without the calendar's own people; ann is in cmoc too unless the calendar says who it is."""
+    file = folder / "tocsin.yaml"
+    async with CalendarServer({"/cmoc.ics": says or ALWAYS_BOBS}) as server:
+        file.write_text(ROTATIONS % {"url": server.url, "until": until, "imoc": imoc})
+        found = await duty.duty(Settings(storage=folder, config_file=file, **settings), ConfigFile.open(file))
+    return [(finding.check, finding.status, finding.text) for finding in found]
+
+
+ALWAYS_BOBS = calendar(an_event("Bob", ":20200101T000000Z", ":20990101T000000Z"))
+
+
+async def test_when_somebody_is_always_on_call_all_is_well(tmp_path: Path) -> None:
+    rotation = "{name: eoc, role: eoc, layers: [{people: [ann], starts: 2026-01-05}]}"
+    (tmp_path / "tocsin.yaml").write_text(f"people: [{{id: ann, name: Ann, slack: U1}}]\nrotations: [{rotation}]")
+    (only,) = await duty.duty(Settings(storage=tmp_path), ConfigFile.open(tmp_path / "tocsin.yaml"))
+    assert (only.status, only.text) == (Status.OK, "somebody is always on call in 1 rotation for the next 28 days")
+
+
+async def test_a_calendar_is_read_once_and_what_it_says_counts(tmp_path: Path) -> None:
+    first, twice = await asked_who_is_on_call(tmp_path)
+    assert first == ("calendar", Status.OK, "cmoc: it can be had, 1 shift")
+    assert twice[1] is Status.WARN and twice[2].startswith("bob is on call in cmoc and imoc at once, from ")
+
+
+@pytest.mark.parametrize(
+    ("says", "status", "text"),
+    [
+        ("500", Status.FAIL, "cmoc: 127.0.0.1 answers 500"),
+        (b"hello", Status.FAIL, "cmoc: it is no calendar: it does not begin with BEGIN:VCALENDAR"),
+        (calendar(an_event("Zoe", ":20200101T000000Z", ":20990101T000000Z")), Status.WARN, "cmoc: nobody knows Zoe"),
+    ],
+)
+async def test_a_calendar_that_cannot_be_used_is_told(tmp_path: Path, says: bytes | str, status: Status, text: str) -> None:
+    assert (await asked_who_is_on_call(tmp_path, says=says))[0] == ("calendar", status, text)
+
+
+async def test_a_gap_is_warned_of_with_its_length_and_begin(tmp_path: Path) -> None:
+    found = await asked_who_is_on_call(tmp_path, until="2026-01-06")
+    (gap,) = [text for check, status, text in found if status is Status.WARN and "nobody" in text]
+    assert gap.startswith("eoc: nobody for 28 days of the next 28 days, first from ")
+
+
+async def test_who_stands_in_is_known_to_the_doctor_too(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/orchestrator.db", "orchestrator")
+    await migrate(database, "services.orchestrator.store.migrations")
+    now = Clock().now()
+    standing = Override("OV-1", 1, "eoc", Role.EOC, "bob", now, now + timedelta(days=28), "ill", "ann", now)
+    async with database.transaction() as connection:
+        await overrides.add(connection, standing)
+    await database.stop()
+    found = await asked_who_is_on_call(tmp_path, until="2026-01-06", imoc="ann")
+    assert not [text for _, _, text in found if text.startswith("eoc: nobody for 28 days")]
+
+
+async def test_nobody_is_looked_for_without_rotations_or_with_a_broken_file(tmp_path: Path) -> None:
+    (tmp_path / "tocsin.yaml").write_text("")
+    (none,) = await duty.duty(Settings(storage=tmp_path), ConfigFile.open(tmp_path / "tocsin.yaml"))
+    (broken,) = await duty.duty(Settings(storage=tmp_path), None)
+    assert (none.status, broken.status) == (Status.OK, Status.WARN)

@@ -83,6 +83,7 @@ def test_all_that_a_configuration_says_is_summed_up(tocsin: Tocsin, tmp_path: Pa
         "Prometheus: http://prometheus:9090",
         "shadow: candidate.yaml is tried beside it, without effect",
         "Slack: not configured, messages go to the board only",
+        "on call: no rotations",
         "0 tokens, 0 of them may send alerts; 0 people",
     ]
     told = tocsin("check-config", str(file), "-o", "json").json

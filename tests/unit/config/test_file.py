@@ -62,7 +62,7 @@ class TestPolicy:
         assert "secret" not in json.dumps(document)
 
     def test_every_section_is_a_policy_or_known_not_to_be(self) -> None:
-        others = {"include", "alertmanager", "prometheus", "shadow", "slack", "access", "people"}
+        others = {"include", "alertmanager", "prometheus", "shadow", "slack", "access", "people", "rotations", "feeds"}
         assert set(ConfigFile.open(None).policy_document()) | others == set(Config.model_fields)
 
 
@@ -80,7 +80,7 @@ class TestShadow:
         assert found.shadow.hash != found.hash
 
     def test_a_policy_that_decides_alike_is_warned_of(self, file: Path) -> None:
-        (file.parent / "candidate.yaml").write_text("# words\npeople: [{id: ann, name: Ann}]\n")
+        (file.parent / "candidate.yaml").write_text("# words\npeople: [{id: ann, name: Ann, slack: U1}]\n")
         (warning,) = opened(file, "# more\nshadow: {file: candidate.yaml}\n").warnings
         assert str(warning) == f"{file}:2:10: warning: shadow.file: decides as this policy does; there is nothing to compare"
 

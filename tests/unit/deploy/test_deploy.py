@@ -37,9 +37,10 @@ WRITTEN = sorted(path for path in [*PAGES, *DEPLOY.rglob("*"), *(ROOT / "docs").
 METRIC = re.compile(r"\b(?:tocsin_[a-z0-9_]+|up)\b")
 
 
-AN_SLO = """\
+A_POLICY = """\
 prometheus: {url: "http://127.0.0.1:1"}
 slos: [{name: web, match: 'service="web"', query: x, degraded: {above: 1}, outage: {above: 2}}]
+rotations: [{name: eoc, role: eoc, feed: {file: /none}}]
 """
 
 
@@ -48,7 +49,7 @@ def metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Metric
     """Everything that a process with all three services shows, by the name of the metric."""
     registry = CollectorRegistry()
     monkeypatch.setattr("services.process.new_registry", lambda: registry)
-    (tmp_path / "tocsin.yaml").write_text(AN_SLO)
+    (tmp_path / "tocsin.yaml").write_text(A_POLICY)
     with closing(assemble(Settings(storage=tmp_path, port=0, config_file=tmp_path / "tocsin.yaml"), Clock())) as process:
         process.metrics.loop_failures.labels("a.loop")  # shown once the loops run
     return {_shown(metric): metric for metric in registry.collect()}
