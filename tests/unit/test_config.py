@@ -71,8 +71,9 @@ class TestFaults:
             ("timers:\n  quiet_perod: 5m", "2:3: timers.quiet_perod: unknown key; did you mean 'quiet_period'?"),
             (
                 "zebra: 1",
-                "1:1: zebra: unknown key; expected one of access, alertmanager, correlation, dependencies, flapping, guard, "
-                "include, maintenance, people, prometheus, rules, saturation, severity, shadow, slack, slos, timers, triage",
+                "1:1: zebra: unknown key; expected one of access, alertmanager, correlation, dependencies, feeds, flapping, "
+                "guard, include, maintenance, people, prometheus, rotations, rules, saturation, severity, shadow, slack, slos, "
+                "timers, triage",
             ),
             ("flapping:\n  often: 3", "2:3: flapping.often: unknown key; expected one of count, within"),
             (
