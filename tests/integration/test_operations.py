@@ -126,7 +126,8 @@ class TestMetrics:
         text = (await operate(client, "/metrics")).text
         declared = set(re.findall(r"^# TYPE (tocsin_\S+) (?:counter|gauge)$", text, re.MULTILINE))
         shown = {re.split(r"[{ ]", line)[0] for line in text.splitlines() if line.startswith("tocsin_")}
-        assert declared - shown == {"tocsin_slo_level", "tocsin_oncall_gap_seconds", "tocsin_oncall_feed_age_seconds"}  # one for each SLO, and none is configured
+        each = {"tocsin_slo_level", "tocsin_oncall_gap_seconds", "tocsin_oncall_feed_age_seconds"}
+        assert declared - shown == each  # one for each SLO, rotation and calendar, and none is configured
 
     async def test_they_pass_promtool(self, client: Client, pytestconfig: pytest.Config) -> None:
         promtool = shutil.which("promtool")
