@@ -570,6 +570,13 @@ NEEDS: dict[tuple[str, str], tuple[str, object]] = {
     ("get", "/api/v1/maintenance"): ("read", None),
     ("post", "/api/v1/maintenance"): ("respond", {"name": "x", "match": ["a=b"], "duration": "1s", **REASON}),
     ("post", "/api/v1/maintenance/{name}/end"): ("respond", REASON),
+    ("get", "/api/v1/shadow"): ("read", None),
+    ("get", "/api/v1/oncall"): ("read", None),
+    ("get", "/api/v1/oncall/{name}.ics"): ("read", None),
+    ("get", "/api/v1/oncall/overrides"): ("read", None),
+    ("put", "/api/v1/oncall/{role}/override"): ("respond", {"person": "ann", "for": "1h", **REASON}),
+    ("post", "/api/v1/oncall/{role}/swap"): ("respond", {"person": "ann", "with": "bob", **REASON}),
+    ("delete", "/api/v1/oncall/overrides/{name}"): ("respond", REASON),
     ("get", "/api/v1/deliveries"): ("read", None),
     ("post", "/api/v1/deliveries/{id}/retry"): ("respond", None),
 }
@@ -604,7 +611,7 @@ class TestAccess:
         await eventually(lambda: shared.http.get(ready), lambda answer: answer.status_code == 200)
         async with httpx2.AsyncClient() as stranger:
             for (method, path), (needed, body) in (NEEDS | UNLISTED).items():
-                url = shared.orchestrator + path.format(name="INC-99", fingerprint="none", id="none", hash="none")
+                url = shared.orchestrator + path.format(name="INC-99", fingerprint="none", id="none", hash="none", role="eoc")
                 headers = {} if caller == "none" else bearer(TOKENS.get(caller, "tocsin_wrong"))
                 answer = await stranger.request(method, url, json=body, headers=headers)
                 if not needed or needed in CALLERS[caller]:
