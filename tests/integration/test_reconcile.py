@@ -74,6 +74,14 @@ class Scene:
         """Wait until the incident counts this and nothing else."""
         await eventually(self.counts, lambda found: found == counts)
 
+    async def come_to(self, **counts: int) -> None:
+        """Have rounds until the incident counts this: Alertmanager needs a moment to know what it inhibits."""
+        for _ in range(10):
+            await self.pass_time(MINUTE)
+            if await self.counts() == counts:
+                return
+        assert await self.counts() == counts
+
     async def events(self) -> list[dict[str, Any]]:
         lines = await self.client.all("/incidents/INC-1/timeline")
         return [line | {"word": line["type"].split(".")[2]} for line in lines if line["seq"]]
@@ -149,8 +157,7 @@ async def test_an_inhibited_alert_is_muted_by_the_one_that_inhibits_it(stage: St
         await scene.become(firing=1, gating=1)
         scene.alertmanager.fire({"alertname": "NodeDown", "severity": "s4", "service": "web", "env": "gprd"})
         await scene.become(firing=2, gating=1)
-        await scene.pass_time(MINUTE)
-        await scene.become(firing=1, muted=1, gating=1)
+        await scene.come_to(firing=1, muted=1, gating=1)
         down = await scene.alert("firing")
         assert (await scene.alert("muted"))["muted_by"] == f"inhibited by NodeDown (fingerprint {down['fingerprint']})"
 
